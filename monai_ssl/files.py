@@ -1,0 +1,140 @@
+# Copyright (c) monai_ssl contributors
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Writing that a crash cannot halve, and folders that one process at a time may write into."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from filelock import FileLock, Timeout
+
+__all__ = ["atomic_path", "file_checksum", "lock_folder", "read_table", "write_json", "write_table"]
+
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+
+
+@contextmanager
+def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
+    """
+    A temporary sibling to write to, which takes the final name only when the block ends without an error.
+
+    The data are flushed to disk before the rename, so at every moment `path` is absent, the old file or the new one.
+    When the block fails (full disk, bad value) the temporary file is removed and the old file stays.
+
+    Args:
+        path: the final name. Its folder is made when absent.
+
+    Example:
+        >>> with atomic_path("table.csv") as partial:  # doctest: +SKIP
+        ...     partial.write_text("slice,kept")
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        yield partial
+        with open(partial, "rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def lock_folder(folder: str | os.PathLike) -> Iterator[None]:
+    """
+    Hold `folder` for this process alone; the lock vanishes with the process, also when it is killed.
+
+    Args:
+        folder: made when absent; the lock is the file `.lock` in it.
+
+    Raises:
+        ValueError: when another process holds it.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / ".lock", timeout=0)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise ValueError(f"{folder}: in use by another process; wait for it to end or choose another folder") from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def write_json(path: str | os.PathLike, content: Any) -> None:
+    """Write `content` as indented JSON, atomically. NaN and infinity are refused, since JSON has no word for them."""
+    text = json.dumps(content, indent=2, sort_keys=False, allow_nan=False, ensure_ascii=False)
+    with atomic_path(path) as partial:
+        partial.write_text(text + "\n", encoding="utf-8")
+
+
+def write_table(path: str | os.PathLike, table: pd.DataFrame) -> None:
+    """
+    Write `table` as CSV, atomically. A text cell that a spreadsheet would run as a formula gets a leading quote.
+
+    See https://owasp.org/www-community/attacks/CSV_Injection.
+    """
+    table = table.copy()
+    for column in table.columns:
+        if not pd.api.types.is_numeric_dtype(table[column]) and not pd.api.types.is_bool_dtype(table[column]):
+            table[column] = table[column].map(_without_formula)
+    with atomic_path(path) as partial:
+        table.to_csv(partial, index=False, lineterminator="\n", encoding="utf-8")
+
+
+def read_table(path: str | os.PathLike, text: Sequence[str] = ()) -> pd.DataFrame:
+    """
+    Read a CSV whose columns `text` stay text to the letter: `007`, `NA` and `1e5` are names there, not values.
+
+    Args:
+        path: the CSV file.
+        text: columns kept as text where present; an empty cell is the empty string.
+
+    Raises:
+        FileNotFoundError: when it is absent.
+        ValueError: when it is not a CSV with a header, naming the file.
+    """
+    try:
+        columns = pd.read_csv(path, nrows=0, encoding="utf-8-sig").columns
+        missing = {column: [] if column in text else ["", "NA", "NaN", "nan"] for column in columns}
+        table = pd.read_csv(
+            path,
+            dtype={column: str for column in text},
+            keep_default_na=False,
+            na_values=missing,
+            encoding="utf-8-sig",
+        )
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        raise ValueError(
+            f"{path}: not a CSV table with a header line ({error}); write one row of names first"
+        ) from error
+    return table
+
+
+def file_checksum(path: str | os.PathLike) -> str:
+    """The SHA-256 of a file, as 64 hex digits."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _without_formula(cell: Any) -> Any:
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA_STARTS) else cell
