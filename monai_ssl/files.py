@@ -118,7 +118,7 @@ def read_table(path: str | os.PathLike, text: Sequence[str] = ()) -> pd.DataFram
         missing = {column: [] if column in text else ["", "NA", "NaN", "nan"] for column in columns}
         table = pd.read_csv(
             path,
-            dtype={column: str for column in text},
+            dtype=dict.fromkeys(text, str),
             keep_default_na=False,
             na_values=missing,
             encoding="utf-8-sig",
