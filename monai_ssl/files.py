@@ -13,6 +13,7 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
 import os
@@ -94,11 +95,14 @@ def write_table(path: str | os.PathLike, table: pd.DataFrame) -> None:
     See https://owasp.org/www-community/attacks/CSV_Injection.
     """
     table = table.copy()
+    quoting = csv.QUOTE_MINIMAL
     for column in table.columns:
         if not pd.api.types.is_numeric_dtype(table[column]) and not pd.api.types.is_bool_dtype(table[column]):
             table[column] = table[column].map(_without_formula)
+            if table[column].astype(str).str.contains("\r").any():
+                quoting = csv.QUOTE_NONNUMERIC  # pandas leaves a carriage return unquoted, and then reads two rows
     with atomic_path(path) as partial:
-        table.to_csv(partial, index=False, lineterminator="\n", encoding="utf-8")
+        table.to_csv(partial, index=False, lineterminator="\n", encoding="utf-8", quoting=quoting)
 
 
 def read_table(path: str | os.PathLike, text: Sequence[str] = ()) -> pd.DataFrame:

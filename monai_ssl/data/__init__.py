@@ -9,4 +9,59 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
+
+"""From volumes to slices, labels and splits."""
+
 from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from monai_ssl.data.labels import label_columns, read_labels
+from monai_ssl.data.slice_store import SliceStore
+from monai_ssl.data.slicing import slice_volumes
+from monai_ssl.data.splits import split_by_patient
+from monai_ssl.data.volume import Volume
+from monai_ssl.data.volumes import find_volumes
+from monai_ssl.data.voxels import RejectedVolumeError, Rejection, Voxels
+
+if TYPE_CHECKING:
+    from monai_ssl.data.datasets import FinetuningData, ImageData, PretrainingData, list_images
+    from monai_ssl.data.dicom_reader import DicomSeriesReader
+    from monai_ssl.data.phantoms import make_phantoms
+    from monai_ssl.data.sampling import EpochBatchSampler, SeededDataset
+
+__all__ = [
+    "DicomSeriesReader",
+    "EpochBatchSampler",
+    "FinetuningData",
+    "ImageData",
+    "PretrainingData",
+    "RejectedVolumeError",
+    "Rejection",
+    "SeededDataset",
+    "SliceStore",
+    "Volume",
+    "Voxels",
+    "find_volumes",
+    "label_columns",
+    "list_images",
+    "make_phantoms",
+    "read_labels",
+    "slice_volumes",
+    "split_by_patient",
+]
+
+# Importing torch and MONAI takes seconds, and every worker process that slices imports this package.
+_ON_DEMAND = {
+    **dict.fromkeys(("FinetuningData", "ImageData", "PretrainingData", "list_images"), "datasets"),
+    **dict.fromkeys(("EpochBatchSampler", "SeededDataset"), "sampling"),
+    "DicomSeriesReader": "dicom_reader",
+    "make_phantoms": "phantoms",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _ON_DEMAND:
+        return getattr(importlib.import_module(f"monai_ssl.data.{_ON_DEMAND[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

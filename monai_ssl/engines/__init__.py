@@ -9,4 +9,10 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
+"""What MONAI's engines need to know about views."""
+
 from __future__ import annotations
+
+from monai_ssl.engines.prepare_batch import PrepareViews
+
+__all__ = ["PrepareViews"]

@@ -9,4 +9,25 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
+"""ignite handlers of the bundles."""
+
 from __future__ import annotations
+
+from monai_ssl.handlers.epoch_seeding import EpochSeeding
+from monai_ssl.handlers.freeze import Freeze
+from monai_ssl.handlers.metrics_recorder import MetricsRecorder
+from monai_ssl.handlers.output_savers import EmbeddingSaver, PredictionSaver
+from monai_ssl.handlers.progress import RunProgress
+from monai_ssl.handlers.resumable_checkpoint import ModelSaver, ResumableCheckpoint, better
+
+__all__ = [
+    "EmbeddingSaver",
+    "EpochSeeding",
+    "Freeze",
+    "MetricsRecorder",
+    "ModelSaver",
+    "PredictionSaver",
+    "ResumableCheckpoint",
+    "RunProgress",
+    "better",
+]

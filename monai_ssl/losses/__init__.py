@@ -9,4 +9,8 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-from __future__ import annotations
+"""The SwAV loss."""
+
+from .swav import SwAVLoss, sinkhorn
+
+__all__ = ["SwAVLoss", "sinkhorn"]

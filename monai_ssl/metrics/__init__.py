@@ -9,4 +9,32 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
+"""Metrics with honest intervals: exact AUC, bootstrap by patient, paired comparison, correction."""
+
 from __future__ import annotations
+
+from monai_ssl.metrics.auc import MacroROCAUC, roc_auc
+from monai_ssl.metrics.bootstrap import BootstrapResult, Comparison, bootstrap_auc, compare_auc, paired_p_value
+from monai_ssl.metrics.compare import MACRO, ModelRedraws, compare, redraw_models
+from monai_ssl.metrics.predictions import AlignedPredictions, align_predictions
+from monai_ssl.metrics.redraws import redraw_counts
+from monai_ssl.metrics.roc import RocBand, roc_bands
+
+__all__ = [
+    "MACRO",
+    "AlignedPredictions",
+    "BootstrapResult",
+    "Comparison",
+    "MacroROCAUC",
+    "ModelRedraws",
+    "RocBand",
+    "align_predictions",
+    "bootstrap_auc",
+    "compare",
+    "compare_auc",
+    "paired_p_value",
+    "redraw_counts",
+    "redraw_models",
+    "roc_auc",
+    "roc_bands",
+]

@@ -9,4 +9,18 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-from __future__ import annotations
+"""Backbones, the SwAV network, and weights from files."""
+
+from .backbones import classifier_names, create_backbone
+from .checkpoints import CheckpointMismatchError, LoadReport, load_backbone_weights
+from .swav import SwAVNet, SwAVOutput
+
+__all__ = [
+    "CheckpointMismatchError",
+    "LoadReport",
+    "SwAVNet",
+    "SwAVOutput",
+    "classifier_names",
+    "create_backbone",
+    "load_backbone_weights",
+]

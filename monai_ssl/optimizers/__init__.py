@@ -9,4 +9,9 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-from __future__ import annotations
+"""Parameter groups and learning-rate schedules; LARS itself is `timm.optim.Lars`."""
+
+from .groups import parameter_groups
+from .schedule import warmup_cosine
+
+__all__ = ["parameter_groups", "warmup_cosine"]

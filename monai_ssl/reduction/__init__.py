@@ -9,4 +9,23 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
+"""Near-duplicate slices and the exemplars that stand for them."""
+
 from __future__ import annotations
+
+from monai_ssl.reduction.difference_hash import difference_hash, hash_slices, to_uint8
+from monai_ssl.reduction.exemplars import hamming_distance, select_exemplars
+from monai_ssl.reduction.reduce import STRATEGIES, Reduction, Strategy, parse_strategy, reduce_slices
+
+__all__ = [
+    "STRATEGIES",
+    "Reduction",
+    "Strategy",
+    "difference_hash",
+    "hamming_distance",
+    "hash_slices",
+    "parse_strategy",
+    "reduce_slices",
+    "select_exemplars",
+    "to_uint8",
+]

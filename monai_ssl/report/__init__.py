@@ -9,4 +9,10 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
+"""Reports: run folders in, one self-contained page out."""
+
 from __future__ import annotations
+
+from monai_ssl.report.build import build_report, compare_runs
+
+__all__ = ["build_report", "compare_runs"]

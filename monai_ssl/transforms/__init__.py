@@ -10,3 +10,33 @@
 # limitations under the License.
 
 from __future__ import annotations
+
+from monai_ssl.transforms.load_slice import LoadSlice, LoadSliceD, LoadSliced, LoadSliceDict
+from monai_ssl.transforms.multi_crop import MultiCrop, MultiCropD, MultiCropd, MultiCropDict
+from monai_ssl.transforms.reduce_slices import ReduceSlices, ReduceSlicesD, ReduceSlicesd, ReduceSlicesDict
+from monai_ssl.transforms.slice_volume import SliceVolume, SliceVolumeD, SliceVolumed, SliceVolumeDict
+from monai_ssl.transforms.windows import WINDOWS, ScaleWindow, ScaleWindowD, ScaleWindowd, ScaleWindowDict
+
+__all__ = [
+    "WINDOWS",
+    "LoadSlice",
+    "LoadSliceD",
+    "LoadSliceDict",
+    "LoadSliced",
+    "MultiCrop",
+    "MultiCropD",
+    "MultiCropDict",
+    "MultiCropd",
+    "ReduceSlices",
+    "ReduceSlicesD",
+    "ReduceSlicesDict",
+    "ReduceSlicesd",
+    "ScaleWindow",
+    "ScaleWindowD",
+    "ScaleWindowDict",
+    "ScaleWindowd",
+    "SliceVolume",
+    "SliceVolumeD",
+    "SliceVolumeDict",
+    "SliceVolumed",
+]

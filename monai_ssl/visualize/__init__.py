@@ -9,4 +9,33 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
+"""Figures as matplotlib objects, without pyplot and without global state."""
+
 from __future__ import annotations
+
+from monai_ssl.visualize.contact_sheet import (
+    axis_strip,
+    contact_sheet,
+    exemplar_images,
+    exemplar_table,
+    reduction_summary,
+    typical_volume,
+)
+from monai_ssl.visualize.curves import curve_figure, curve_names, read_metrics
+from monai_ssl.visualize.figures import figure_to_svg, image_grid
+from monai_ssl.visualize.roc import roc_figure
+
+__all__ = [
+    "axis_strip",
+    "contact_sheet",
+    "curve_figure",
+    "curve_names",
+    "exemplar_images",
+    "exemplar_table",
+    "figure_to_svg",
+    "image_grid",
+    "read_metrics",
+    "reduction_summary",
+    "roc_figure",
+    "typical_volume",
+]

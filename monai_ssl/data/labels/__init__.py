@@ -9,4 +9,10 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
+"""Label files of public data sets, one module a layout, one table out."""
+
 from __future__ import annotations
+
+from monai_ssl.data.labels.read import LAYOUTS, label_columns, read_labels
+
+__all__ = ["LAYOUTS", "label_columns", "read_labels"]

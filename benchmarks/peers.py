@@ -1,0 +1,39 @@
+# Copyright (c) monai_ssl contributors
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""The ways of the reference and of other libraries that our own are measured against."""
+
+from __future__ import annotations
+
+import io
+
+import cv2
+import imagehash
+import numpy as np
+from PIL import Image
+
+__all__ = ["imagehash_hashes", "reference_volume_hashes"]
+
+
+def imagehash_hashes(images: np.ndarray) -> np.ndarray:
+    """`imagehash.dhash` of 8-bit images (N, H, W), as (N,) uint64."""
+    bits = np.array([imagehash.dhash(Image.fromarray(image)).hash.ravel() for image in images])
+    return np.packbits(bits, axis=1).view(">u8").ravel().astype(np.uint64)
+
+
+def reference_volume_hashes(volume: np.ndarray) -> np.ndarray:
+    """Slices (N, H, W) by way of 8-bit PNG, as "Less is More" stores them; in memory, so without its disk."""
+    images = []
+    for image in volume:
+        low, high = float(image.min()), float(image.max())
+        _, png = cv2.imencode(".png", np.rint((image - low) / (high - low) * 255).astype(np.uint8))
+        images.append(np.asarray(Image.open(io.BytesIO(png.tobytes()))))
+    return imagehash_hashes(np.array(images))

@@ -1,0 +1,59 @@
+# Copyright (c) monai_ssl contributors
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""NIH ChestX-ray14 (Wang et al., CVPR 2017, doi 10.1109/CVPR.2017.369)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from monai_ssl.files import read_table
+
+__all__ = ["read_chestxray14"]
+
+_LISTS = {"train_val_list.txt": "train", "test_list.txt": "test"}
+_LABELS = (
+    *("Atelectasis", "Cardiomegaly", "Consolidation", "Edema", "Effusion", "Emphysema", "Fibrosis", "Hernia"),
+    *("Infiltration", "Mass", "Nodule", "Pleural_Thickening", "Pneumonia", "Pneumothorax"),
+)
+
+
+def read_chestxray14(path: Path) -> pd.DataFrame:
+    """
+    Read the official `Data_Entry_2017*.csv`; `train_val_list.txt` and `test_list.txt` beside it give the split.
+
+    The official release lists training and validation together: those rows are `train`, and validation patients are
+    taken from them later. Without the lists the split stays empty. An image on neither list has an empty split too.
+
+    Raises:
+        ValueError: when columns are missing, or a finding is not one of the fourteen (or `No Finding`).
+    """
+    table = read_table(path, text=("Image Index", "Patient ID", "Finding Labels"))
+    missing = {"Image Index", "Patient ID", "Finding Labels"} - set(table.columns)
+    if missing:
+        raise ValueError(f"{path}: not ChestX-ray14's Data_Entry csv, columns {sorted(missing)} are missing")
+    findings = table["Finding Labels"].str.get_dummies("|").drop(columns="No Finding", errors="ignore")
+    unknown = sorted(set(findings.columns) - set(_LABELS))
+    if unknown:
+        raise ValueError(f"{path}: findings {unknown} are not among ChestX-ray14's {list(_LABELS)}")
+    keys = pd.DataFrame({"image": table["Image Index"], "patient": table["Patient ID"]})
+    keys["split"] = keys["image"].map(_official_split(path.parent)).fillna("")
+    return keys.join(findings.reindex(columns=_LABELS, fill_value=0))
+
+
+def _official_split(folder: Path) -> dict[str, str]:
+    split = {}
+    for name, side in _LISTS.items():
+        if (folder / name).is_file():
+            split.update(dict.fromkeys((folder / name).read_text(encoding="utf-8").split(), side))
+    return split

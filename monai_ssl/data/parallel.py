@@ -1,0 +1,100 @@
+# Copyright (c) monai_ssl contributors
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+
+"""Where work runs: in this process, in several, or on a cluster; one interface for all three."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ProcessPoolExecutor, wait
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+__all__ = ["SerialExecutor", "make_executor", "run_all"]
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+
+
+class SerialExecutor(Executor):
+    """Runs each task at once, in this process."""
+
+    def submit(self, fn: Callable, /, *args: Any, **kwargs: Any) -> Future:
+        """Run `fn` and return its finished future."""
+        future: Future = Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+
+@contextmanager
+def make_executor(workers: int | None, scheduler: str | None, tasks: int) -> Iterator[tuple[Executor, int]]:
+    """
+    An executor, and how many tasks it runs at once.
+
+    Args:
+        workers: processes; None for one per CPU, 1 for this process.
+        scheduler: address of a dask scheduler, such as "tcp://host:8786", whose workers see the same folders.
+        tasks: no more processes than this are started.
+
+    Raises:
+        ValueError: when `scheduler` is given and `dask.distributed` is not installed.
+    """
+    if scheduler is not None:
+        try:
+            from dask.distributed import Client
+        except ImportError as error:
+            raise ValueError("a scheduler needs dask: pip install 'monai_ssl[dask]'") from error
+        with Client(scheduler) as client, client.get_executor() as executor:
+            yield executor, max(1, sum(client.nthreads().values()))
+        return
+    count = min(workers or os.cpu_count() or 1, max(tasks, 1))
+    if count == 1:
+        with SerialExecutor() as serial:
+            yield serial, 1
+        return
+    # Forking a process that has threads (numba, torch) can hang.
+    with ProcessPoolExecutor(count, mp_context=multiprocessing.get_context("spawn")) as pool:
+        yield pool, count
+
+
+def run_all(
+    executor: Executor, width: int, function: Callable[[Task], Result], tasks: Iterable[Task]
+) -> Iterator[Result]:
+    """
+    The results of `function` over `tasks`, as they come; only twice `width` tasks are in the executor at a time.
+
+    Raises:
+        OSError: when a worker process died.
+    """
+    pending: set[Future] = set()
+    tasks = iter(tasks)
+    exhausted = False
+    try:
+        while pending or not exhausted:
+            while not exhausted and len(pending) < (2 * width if width > 1 else 1):
+                task = next(tasks, None)
+                exhausted = task is None
+                if task is not None:
+                    pending.add(executor.submit(function, task))
+            done, pending = wait(pending, return_when=FIRST_COMPLETED)
+            for future in done:
+                yield future.result()
+    except BrokenExecutor as error:
+        raise OSError("a worker process died, most likely out of memory; run again with fewer workers") from error
+    finally:
+        for future in pending:
+            future.cancel()

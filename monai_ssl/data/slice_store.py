@@ -1,0 +1,156 @@
+# Copyright (c) monai_ssl contributors
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+
+"""The slices of many volumes on disk, one file a volume, with a row for every slice."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from monai_ssl.files import read_table
+
+__all__ = ["SliceStore"]
+
+# Open files are few on some systems; a DataLoader worker comes back to the same volumes rarely.
+_OPEN_VOLUMES = 32
+_TEXT = ("slice", "volume", "patient", "exemplar", "hash", "file", "dtype")
+
+
+class SliceStore:
+    """
+    A finished slice store, read slice by slice; `slice_volumes` makes it.
+
+    Cheap to send to DataLoader workers: volumes are memory-mapped on first use in each.
+
+    Attributes:
+        path: the folder.
+        table: all slices, kept and dropped, in store order; the columns of `slices.csv`, names as text.
+        kept: the rows of the kept slices; row `i` belongs to `store[i]`.
+        labels: one row per labelled slice, the index being the slice; None without labels.
+        settings: the content of `store.json`.
+
+    Example:
+        >>> store = SliceStore.open("slices")  # doctest: +SKIP
+        >>> store[0].shape, store.kept["position_mm"][0]  # doctest: +SKIP
+    """
+
+    def __init__(self, path: Path, settings: dict[str, Any], table: pd.DataFrame, labels: pd.DataFrame | None) -> None:
+        self.path = path
+        self.settings = settings
+        self.table = table
+        self.labels = labels
+        self.kept = table[table["kept"]].reset_index(drop=True)
+        self._files = self.kept["file"].tolist()
+        self._rows = self.kept["row"].astype(int).tolist()
+        self._number = {name: number for number, name in enumerate(self.kept["slice"])}
+
+    @classmethod
+    def open(cls, path: str | os.PathLike) -> SliceStore:
+        """
+        Open a store, checking that it is whole.
+
+        Args:
+            path: the output folder of `slice_volumes`.
+
+        Raises:
+            ValueError: when it is no finished store, or a volume is missing, short or another than the table says.
+        """
+        path = Path(path)
+        if not (path / "store.json").is_file():
+            raise ValueError(
+                f"{path}: not a finished slice store (no store.json); "
+                f"make one with: python -m monai_ssl slice INPUT {path}"
+            )
+        settings = json.loads((path / "store.json").read_text(encoding="utf-8"))
+        table = read_table(path / "slices.csv", text=_TEXT)
+        table["kept"] = table["kept"].astype(bool)
+        table["row"] = table["row"].astype("Int64")
+        for (file, dtype), count in sorted(Counter(zip(*_of_kept(table, "file", "dtype"), strict=True)).items()):
+            _check_volume(path / file, dtype, count)
+        labels = None
+        if (path / "labels.csv").is_file():
+            labels = read_table(path / "labels.csv", text=["slice", "split"]).set_index("slice")
+        return cls(path, settings, table, labels)
+
+    def __len__(self) -> int:
+        """The number of kept slices."""
+        return len(self._files)
+
+    def __getitem__(self, number: int) -> np.ndarray:
+        """
+        A kept slice.
+
+        Args:
+            number: 0 to `len(store) - 1`, or negative from the end.
+
+        Returns:
+            (H, W), int16 or float32, in display orientation; a copy, so that it may be changed.
+
+        Raises:
+            IndexError: beyond the end.
+        """
+        if not -len(self) <= number < len(self):
+            raise IndexError(f"slice {number} of a store with {len(self)} kept slices")
+        return np.array(_volume(str(self.path / self._files[number]))[self._rows[number]])
+
+    def read(self, name: str) -> np.ndarray:
+        """
+        A kept slice, by the name it has in the tables.
+
+        Args:
+            name: such as "5f0c21d67e3b9a84_0012".
+
+        Raises:
+            KeyError: when the store has no such slice, or dropped it.
+        """
+        if name not in self._number:
+            dropped = self.table.loc[self.table["slice"] == name, "exemplar"]
+            state = f"was dropped; {dropped.iloc[0]} stands for it" if len(dropped) else "is unknown"
+            raise KeyError(f"{self.path}: slice {name} {state}")
+        return self[self._number[name]]
+
+
+def _of_kept(table: pd.DataFrame, *columns: str) -> list[list[str]]:
+    kept = table[table["kept"]]
+    return [kept[column].tolist() for column in columns]
+
+
+def _check_volume(file: Path, dtype: str, count: int) -> None:
+    remedy = "copy the store again, or make it anew with: python -m monai_ssl slice"
+    try:
+        volume = np.load(file, mmap_mode="r", allow_pickle=False)
+    except FileNotFoundError:
+        raise ValueError(f"{file}: missing; {remedy}") from None
+    except (ValueError, OSError, EOFError) as error:
+        raise ValueError(f"{file}: damaged ({error}); {remedy}") from error
+    if volume.ndim != 3 or len(volume) != count or volume.dtype != dtype:
+        raise ValueError(
+            f"{file}: holds {volume.dtype} {volume.shape}, but slices.csv tells of {count} slices of {dtype}; {remedy}"
+        )
+
+
+@lru_cache(maxsize=_OPEN_VOLUMES)
+def _mapped(file: str, changed: int) -> np.ndarray:
+    return np.load(file, mmap_mode="r", allow_pickle=False)
+
+
+def _volume(file: str) -> np.ndarray:
+    # A store made anew at the same place in the same process is another one.
+    return _mapped(file, os.stat(file).st_mtime_ns)

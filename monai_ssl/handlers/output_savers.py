@@ -1,0 +1,107 @@
+# Copyright (c) monai_ssl contributors
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""What an evaluator computed, as files: scores per image, embeddings per slice."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import ignite.distributed as idist
+import numpy as np
+import pandas as pd
+from ignite.engine import Engine, Events
+
+from monai_ssl.files import atomic_path, write_table
+
+__all__ = ["EmbeddingSaver", "PredictionSaver"]
+
+logger = logging.getLogger(__name__)
+
+
+class _OutputSaver:
+    """Collect one row per item on every rank, and let rank 0 save them all when the evaluator is done."""
+
+    def __init__(self, path: str | os.PathLike) -> None:
+        self.path = Path(path)
+        self.rows: list[tuple] = []
+
+    def attach(self, engine: Engine) -> None:
+        """Follow `engine`, an evaluator with decollated output."""
+        engine.add_event_handler(Events.STARTED, lambda _: self.rows.clear())
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self._collect)
+        engine.add_event_handler(Events.COMPLETED, self._finish)
+
+    def _finish(self, _: Engine) -> None:
+        shares = idist.all_gather(self.rows) if idist.get_world_size() > 1 else [self.rows]
+        if idist.get_rank() == 0:
+            # Ranks share the items in turn; sorted by id the order is that of one process.
+            rows = sorted((row for share in shares for row in share), key=lambda row: row[0])
+            self._save(rows)
+            logger.info("%s: %d rows", self.path, len(rows))
+
+    def _collect(self, engine: Any) -> None:
+        for item, output in zip(engine.state.batch, engine.state.output, strict=True):
+            self.rows.append(self._row(item, output["pred"].detach().float().cpu().numpy()))
+
+    def _row(self, item: dict[str, Any], pred: np.ndarray) -> tuple:
+        raise TypeError(f"{type(self).__name__} saves nothing by itself")
+
+    def _save(self, rows: list[tuple]) -> None:
+        raise TypeError(f"{type(self).__name__} saves nothing by itself")
+
+
+class PredictionSaver(_OutputSaver):
+    """
+    Write `predictions.csv`: `image, patient, split, <label>_true, <label>_score ...`, sorted by image.
+
+    Args:
+        path: of the table.
+        label_names: one per score.
+        labelled: whether the items have labels; without them there are no `_true` columns.
+    """
+
+    def __init__(self, path: str | os.PathLike, label_names: Sequence[str], labelled: bool = True) -> None:
+        super().__init__(path)
+        self.label_names, self.labelled = list(label_names), labelled
+
+    def _row(self, item: dict[str, Any], pred: np.ndarray) -> tuple:
+        return item["id"], item["patient"], item["split"], np.asarray(item["label"]), pred
+
+    def _save(self, rows: list[tuple]) -> None:
+        keys = [row[:3] for row in rows]
+        table = pd.DataFrame(keys, columns=["image", "patient", "split"], dtype=str)
+        for column, name in enumerate(self.label_names):
+            if self.labelled:
+                table[f"{name}_true"] = [int(row[3][column]) for row in rows]
+            table[f"{name}_score"] = [float(row[4][column]) for row in rows]
+        write_table(self.path, table)
+
+
+class EmbeddingSaver(_OutputSaver):
+    """
+    Write an `.npz` with `slice` (N,) text and `embedding` (N, D) float32, sorted by slice.
+
+    Args:
+        path: of the file.
+    """
+
+    def _row(self, item: dict[str, Any], pred: np.ndarray) -> tuple:
+        return item["id"], pred
+
+    def _save(self, rows: list[tuple]) -> None:
+        ids, embeddings = zip(*rows, strict=True)
+        with atomic_path(self.path) as partial, open(partial, "wb") as file:
+            np.savez(file, slice=np.array(ids, dtype=str), embedding=np.stack(embeddings).astype(np.float32))

@@ -1,0 +1,129 @@
+# Copyright (c) monai_ssl contributors
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""The area under the ROC curve: exact with ties, and as a key metric that a one-class label cannot break."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from monai.metrics import ROCAUCMetric
+from monai.utils import Average
+from scipy.stats import rankdata
+
+__all__ = ["MacroROCAUC", "check_predictions", "roc_auc"]
+
+
+def roc_auc(labels: npt.ArrayLike, scores: npt.ArrayLike) -> np.ndarray:
+    """
+    Area under the ROC curve of each label: the chance that a positive scores above a negative, ties counting half.
+
+    Args:
+        labels: (N,) or (N, L), 0 or 1.
+        scores: the same shape; any finite values, higher for more likely positive.
+
+    Returns:
+        (L,) float64, NaN for a label with one class only; L is 1 for input of shape (N,).
+
+    Raises:
+        ValueError: when shapes differ, a label is not 0 or 1, or a score is not finite.
+
+    Example:
+        >>> roc_auc([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8])
+        array([0.75])
+
+    See Hanley and McNeil 1982, https://doi.org/10.1148/radiology.143.1.7063747.
+    """
+    truth, values = check_predictions(labels, scores)
+    positives = truth.sum(axis=0)
+    # Mid-ranks are multiples of one half, so these sums carry no rounding error.
+    wins = (rankdata(values, axis=0) * truth).sum(axis=0) - positives * (positives + 1) / 2
+    pairs = positives * (len(truth) - positives)
+    return np.divide(wins, pairs, out=np.full(truth.shape[1], np.nan), where=pairs > 0)
+
+
+class MacroROCAUC(ROCAUCMetric):
+    """
+    ROC AUC averaged over those labels that have both classes; NaN when none has.
+
+    MONAI's macro average is NaN as soon as one label lacks a class, which happens in every small validation split with
+    rare labels, and then no model is ever "the best". Everything else is :py:class:`monai.metrics.ROCAUCMetric`.
+
+    Example:
+        >>> metric = MacroROCAUC()
+        >>> metric(torch.tensor([[0.2, 0.5], [0.9, 0.5]]), torch.tensor([[0, 0], [1, 0]]))  # doctest: +SKIP
+        >>> metric.aggregate()  # the second label has no positives
+        1.0
+    """
+
+    def aggregate(self, average: Average | str | None = None) -> np.ndarray | float | npt.ArrayLike:
+        """
+        The mean AUC over the labels with both classes among all that was seen since the last reset.
+
+        Args:
+            average: another of MONAI's averages gives MONAI's own result; by default "macro".
+        """
+        if str(average or self.average) != Average.MACRO.value:
+            return super().aggregate(average)
+        scores, labels = self.get_buffer()
+        # No numpy type holds bfloat16, in which autocast may leave the scores.
+        auc = roc_auc(_as_table(labels), _as_table(scores.float()))
+        return float(np.nanmean(auc)) if np.isfinite(auc).any() else float("nan")
+
+
+def check_predictions(labels: npt.ArrayLike, scores: npt.ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    """
+    Labels and scores as two (N, L) arrays, or one error that names everything wrong with them.
+
+    Args:
+        labels: (N,) or (N, L), 0 or 1.
+        scores: the same shape, finite.
+
+    Returns:
+        labels as (N, L) int64 and scores as (N, L), of their own type.
+
+    Raises:
+        ValueError: when shapes differ, there are no rows, a label is not 0 or 1, or a score is not finite.
+    """
+    truth, values = np.asarray(labels), np.asarray(scores)
+    if truth.shape != values.shape or truth.ndim not in (1, 2) or truth.size == 0:
+        raise ValueError(
+            f"labels and scores must have one shape, (N,) or (N, L), with N > 0, got {truth.shape} and {values.shape}"
+        )
+    problems = []
+    wrong_labels = ~np.isin(truth, (0, 1))
+    if wrong_labels.any():
+        examples = np.unique(truth[wrong_labels].astype(str))[:3].tolist()
+        problems.append(f"{wrong_labels.sum()} labels are not 0 or 1 (such as {', '.join(examples)})")
+    wrong_scores = ~np.isfinite(values)
+    if wrong_scores.any():
+        problems.append(f"{wrong_scores.sum()} of {values.size} scores are NaN or infinite; did the training diverge?")
+    if problems:
+        raise ValueError("; ".join(problems))
+    columns = truth.shape[1] if truth.ndim == 2 else 1
+    return truth.astype(np.int64).reshape(-1, columns), values.reshape(-1, columns)
+
+
+def warn_one_class(labels: np.ndarray, names: list[str] | None = None) -> None:
+    positives = labels.sum(axis=0)
+    for column in np.flatnonzero((positives == 0) | (positives == len(labels))):
+        name = names[column] if names else f"number {column}"
+        warnings.warn(
+            f"label {name}: one class only ({positives[column]} positives in {len(labels)} images), its AUC is NaN",
+            stacklevel=3,
+        )
+
+
+def _as_table(tensor: torch.Tensor) -> np.ndarray:
+    return tensor.detach().cpu().reshape(len(tensor), -1).numpy()

@@ -1,0 +1,195 @@
+# Copyright (c) monai_ssl contributors
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Intervals and paired tests by the bootstrap over patients or images."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from monai_ssl.metrics.auc import check_predictions, roc_auc, warn_one_class
+from monai_ssl.metrics.redraws import redraw_auc
+
+__all__ = [
+    "BootstrapResult",
+    "Comparison",
+    "bootstrap_auc",
+    "compare_auc",
+    "paired_p_value",
+    "percentile_interval",
+]
+
+# |d* - d| >= |d| must also hold where both are the same fraction, rounded differently.
+_ROUNDING = 1e-12
+
+
+@dataclass(frozen=True, eq=False)
+class BootstrapResult:
+    """
+    AUC of L labels with 95 % percentile intervals from R redraws.
+
+    Attributes:
+        auc: (L,) of the data themselves, NaN for a label with one class only.
+        low: (L,) 2.5th percentile of the valid redraws.
+        high: (L,) 97.5th percentile of the valid redraws.
+        samples: (R, L) AUC of each redraw, NaN where the redraw lacks a class of the label.
+        invalid: (L,) how many redraws that were, and so were left out of the label's percentiles.
+        unit: what was redrawn: "patient" when groups were given, else "image".
+    """
+
+    auc: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    samples: np.ndarray
+    invalid: np.ndarray
+    unit: str
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """
+    Difference in AUC, first model minus second, over the same redraws.
+
+    Attributes:
+        difference: (L,) AUC of `scores_a` minus AUC of `scores_b`; positive when the first model ranks better.
+        low: (L,) 2.5th percentile of the redrawn differences.
+        high: (L,) 97.5th percentile.
+        p_value: (L,) two-sided, see :py:func:`paired_p_value`.
+        samples: (R, L) redrawn differences.
+        invalid: (L,) redraws left out for lack of a class.
+        unit: "patient" or "image".
+    """
+
+    difference: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    p_value: np.ndarray
+    samples: np.ndarray
+    invalid: np.ndarray
+    unit: str
+
+
+def bootstrap_auc(
+    labels: npt.ArrayLike,
+    scores: npt.ArrayLike,
+    redraws: int = 1000,
+    groups: Sequence | np.ndarray | None = None,
+    seed: int = 0,
+) -> BootstrapResult:
+    """
+    AUC with its 95 % bootstrap interval, label by label.
+
+    Args:
+        labels: (N,) or (N, L), 0 or 1.
+        scores: the same shape, finite.
+        redraws: how many, >= 1; 1000 or more for an interval to publish.
+        groups: (N,) patient of each image. Patients are then redrawn with all their images; images of one patient are
+            alike, and redrawing them one by one makes intervals too narrow.
+        seed: equal seeds, images and groups give equal redraws, whatever the scores.
+
+    Returns:
+        The result; a label with one class only is NaN, with a warning.
+
+    Raises:
+        ValueError: for shapes, labels, scores, groups or redraws that cannot be used.
+
+    Example:
+        >>> result = bootstrap_auc([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8], redraws=200)
+        >>> bool(result.low[0] <= result.auc[0] <= result.high[0])
+        True
+
+    See Efron and Tibshirani 1993, chapter 13; for clusters Field and Welsh 2007,
+    https://doi.org/10.1111/j.1467-9868.2007.00593.x.
+    """
+    truth, values = check_predictions(labels, scores)
+    warn_one_class(truth)
+    samples = redraw_auc(truth, values[None], redraws, groups, seed)[:, 0]
+    low, high = percentile_interval(samples)
+    return BootstrapResult(roc_auc(truth, values), low, high, samples, np.isnan(samples).sum(axis=0), _unit(groups))
+
+
+def compare_auc(
+    labels: npt.ArrayLike,
+    scores_a: npt.ArrayLike,
+    scores_b: npt.ArrayLike,
+    redraws: int = 1000,
+    groups: Sequence | np.ndarray | None = None,
+    seed: int = 0,
+) -> Comparison:
+    """
+    Paired comparison of two models on the same images: the same redraws serve both.
+
+    Args:
+        labels: (N,) or (N, L), 0 or 1.
+        scores_a: the first model's scores, the same shape.
+        scores_b: the second model's.
+        redraws: how many, >= 1; the smallest p-value possible is 1 / (redraws + 1).
+        groups: (N,) patient of each image, see :py:func:`bootstrap_auc`.
+        seed: of the redraws.
+
+    Returns:
+        The difference a - b with interval and p-value, label by label.
+
+    Raises:
+        ValueError: as :py:func:`bootstrap_auc`.
+
+    Example:
+        >>> compare_auc([0, 0, 1, 1], [1, 2, 3, 4], [1, 2, 3, 4]).p_value
+        array([1.])
+    """
+    truth, first = check_predictions(labels, scores_a)
+    _, second = check_predictions(labels, scores_b)
+    warn_one_class(truth)
+    difference = roc_auc(truth, first) - roc_auc(truth, second)
+    both = redraw_auc(truth, np.stack([first, second]), redraws, groups, seed)
+    samples = both[:, 0] - both[:, 1]
+    low, high = percentile_interval(samples)
+    p_value = paired_p_value(samples, difference)
+    return Comparison(difference, low, high, p_value, samples, np.isnan(samples).sum(axis=0), _unit(groups))
+
+
+def percentile_interval(samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The 2.5th and 97.5th percentile over the first axis, NaN entries left out; NaN where nothing is left."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="All-NaN")
+        low, high = np.nanpercentile(samples, (2.5, 97.5), axis=0)
+    return low, high
+
+
+def paired_p_value(samples: np.ndarray, difference: np.ndarray) -> np.ndarray:
+    """
+    Two-sided bootstrap p-value of a difference: p = (b + 1) / (B + 1), b the redraws with |d* - d| >= |d|.
+
+    The redraws scatter around the observed difference as the observed one would around zero, were the models equal. It
+    is never 0, and ties count against a finding.
+
+    Args:
+        samples: (B, ...) redrawn differences, NaN entries left out of b and B.
+        difference: (...) observed differences.
+
+    Returns:
+        (...) in (0, 1], NaN where the difference is.
+
+    See Davison and Hinkley 1997, section 4.2; Phipson and Smyth 2010, https://doi.org/10.2202/1544-6115.1585.
+    """
+    valid = np.isfinite(samples)
+    extreme = valid & (np.abs(samples - difference) >= np.abs(difference) - _ROUNDING)
+    p_value = (extreme.sum(axis=0) + 1) / (valid.sum(axis=0) + 1)
+    return np.where(np.isfinite(difference) & valid.any(axis=0), p_value, np.nan)
+
+
+def _unit(groups: Sequence | np.ndarray | None) -> str:
+    return "image" if groups is None else "patient"

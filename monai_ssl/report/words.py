@@ -1,0 +1,182 @@
+# Copyright (c) monai_ssl contributors
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""The result in sentences, and what a reader must hold against it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+__all__ = ["caveats", "decimals", "interval_text", "p_text", "summary"]
+
+_LEVEL = 0.05
+_FEW_CASES = 30  # images of the rarer class; below, one image more or less visibly moves the AUC
+_FEW_PATIENTS = 100  # below, percentile intervals are known to come out too narrow
+_WIDE = 0.10  # an interval this wide holds a fair and a good classifier alike
+_UNDEFINED = "\u2013"
+_MANY = 6  # pairs that are still pleasant to read as sentences
+
+
+def summary(numbers: dict[str, Any]) -> list[str]:
+    """Sentences on what was tested, how each model did and which differences the data support."""
+    headline, tested = numbers["headline"], [row for row in numbers["labels"] if row["positives"] and row["negatives"]]
+    several = len(numbers["labels"]) > 1
+    what = f"mean AUC over {len(tested)} labels" if several else f"AUC for {headline}"
+    sentences = [_test_set(numbers)]
+    models = [row for row in numbers["models"] if row["label"] == headline]
+    values = [f"{interval_text(row['value'], row)} for {row['model']}" for row in models]
+    sentences.append(f"The {what} is {_listed(values)}.")
+    pairs = [row for row in numbers["comparisons"] if row["label"] == headline]
+    family = sum(row["p_value"] is not None for row in numbers["comparisons"])
+    sentences += [_verdict(row, family) for row in pairs[:_MANY]]
+    if len(pairs) > _MANY:
+        sentences.append(f"The table below holds all {len(pairs)} pairs of models.")
+    single = [row for row in numbers["comparisons"] if row["label"] != headline and row["p_value"] is not None]
+    if single:
+        found = [row for row in single if row["q_value"] < _LEVEL]
+        named = _listed([f"{row['label']} ({row['model_a']} and {row['model_b']})" for row in found])
+        count = f"{len(found)} of {len(single)} differences" if found else f"none of {len(single)} differences"
+        verb = "is" if len(found) <= 1 else "are"
+        sentences.append(f"Label by label, {count} {verb} below q = {_LEVEL}{': ' if found else ''}{named}.")
+    return sentences
+
+
+def caveats(numbers: dict[str, Any]) -> list[str]:
+    """What limits the result, each only where these data demand it."""
+    return [*_of_the_images(numbers), *_of_the_intervals(numbers), *_of_the_runs(numbers)]
+
+
+def decimals(value: float | None, sign: bool = False) -> str:
+    """Three decimals with a true minus sign, "not defined" as a dash; zero has no sign."""
+    if value is None or value != value:
+        return _UNDEFINED
+    text = f"{value:+.3f}" if sign else f"{value:.3f}"
+    return "0.000" if text in ("-0.000", "+0.000") else text.replace("-", "\u2212")
+
+
+def interval_text(value: float | None, row: Any, sign: bool = False) -> str:
+    """A value with the interval in `row`, its `low` and `high`."""
+    low, high = decimals(row["low"], sign), decimals(row["high"], sign)
+    return f"{decimals(value, sign)} (95 % interval {low} to {high})"
+
+
+def p_text(value: float | None) -> str:
+    """A p-value with three decimals; what would round to nothing as "< 0.001"."""
+    return _UNDEFINED if value is None else "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def _test_set(numbers: dict[str, Any]) -> str:
+    patients = "" if numbers["patients"] is None else f" of {_count(numbers['patients'], 'patient')}"
+    text = f"The {numbers['split']} split holds {_count(numbers['images'], 'image')}{patients}"
+    if len(numbers["labels"]) > 1:
+        return f"{text}, with {len(numbers['labels'])} labels."
+    label = numbers["labels"][0]
+    by_patient = "" if label["patients_with"] is None else f" of {_count(label['patients_with'], 'patient')}"
+    return f"{text}; {label['label']} is positive in {_count(label['positives'], 'image')}{by_patient}."
+
+
+def _verdict(row: dict[str, Any], family: int) -> str:
+    a, b = row["model_a"], row["model_b"]
+    if row["p_value"] is None:
+        return f"{a} and {b} cannot be compared: no redraw holds both classes of every label."
+    level = row["q_value"] if family > 1 else row["p_value"]
+    corrected = f", q {_equal(row['q_value'])} corrected for {family} comparisons" if family > 1 else ""
+    text = f"{a} minus {b}: {interval_text(row['difference'], row, sign=True)}, p {_equal(row['p_value'])}{corrected}."
+    if level < _LEVEL:
+        better, other = (a, b) if row["difference"] > 0 else (b, a)
+        return f"{text} {better} ranks these images better than {other}, beyond what chance in drawing them explains."
+    return f"{text} These data do not show that either is better; differences within the interval remain possible."
+
+
+def _of_the_images(numbers: dict[str, Any]) -> Iterable[str]:
+    labels = numbers["labels"]
+    empty = [row["label"] for row in labels if not row["positives"] or not row["negatives"]]
+    if empty:
+        verb = "has" if len(empty) == 1 else "have"
+        yield (
+            f"{_listed(empty)} {verb} one class only in the {numbers['split']} split: no AUC is defined, the cells are "
+            "empty and the mean leaves them out."
+        )
+    few = [row for row in labels if 0 < min(row["positives"], row["negatives"]) < _FEW_CASES]
+    if few:
+        named = _listed([_rarer(row) for row in few])
+        yield f"Few cases: {named}. Below {_FEW_CASES}, single images move the AUC visibly."
+    if numbers["patients"] is not None and numbers["patients"] < _FEW_PATIENTS:
+        yield (
+            f"Only {_count(numbers['patients'], 'patient')} in the {numbers['split']} split: below {_FEW_PATIENTS}, "
+            "bootstrap intervals tend to be too narrow and p-values too small."
+        )
+    if numbers["unit"] == "image":
+        yield (
+            "The tables name no patients, so single images were redrawn. If several images come from one patient, the "
+            "intervals are too narrow and the p-values too small."
+        )
+    if numbers["patients_in_other_splits"]:
+        yield (
+            f"{_count(numbers['patients_in_other_splits'], 'patient')} of the {numbers['split']} split also occur in "
+            "another split: the AUCs may be too high. Split by patient and train again."
+        )
+
+
+def _of_the_intervals(numbers: dict[str, Any]) -> Iterable[str]:
+    headline = [row for row in numbers["models"] if row["label"] == numbers["headline"] and row["low"] is not None]
+    widest = max((row["high"] - row["low"] for row in headline), default=0.0)
+    if widest > _WIDE:
+        yield f"Wide intervals: up to {decimals(widest)} of AUC from end to end. More test patients would narrow them."
+    first = numbers["models"][0]["model"]
+    tested = {row["label"] for row in numbers["labels"] if row["positives"] and row["negatives"]} | {"macro"}
+    left_out = [
+        row for row in numbers["models"] if row["model"] == first and row["left_out"] and row["label"] in tested
+    ]
+    if left_out:
+        named = _listed([f"{row['label']} {row['left_out']}" for row in left_out])
+        yield (
+            f"Of {numbers['redraws']} redraws some lacked a class and were left out: {named}. The intervals hold for "
+            "test sets that have both classes."
+        )
+
+
+def _of_the_runs(numbers: dict[str, Any]) -> Iterable[str]:
+    unfinished = [run["name"] for run in numbers["runs"] if run["finished"] is False]
+    if unfinished:
+        yield f"Not trained to the end: {_listed(unfinished)}."
+    differing = numbers["differing_settings"]
+    if len(differing) > 1:
+        yield (
+            f"The runs differ in {len(differing)} settings ({_listed(differing)}), so a difference in AUC cannot be "
+            "laid to one of them."
+        )
+    yield (
+        "Each model is one training run. Intervals and p-values tell how the result varies with the test "
+        f"{numbers['unit']}s, not with another training seed."
+    )
+
+
+def _rarer(row: dict[str, Any]) -> str:
+    rarer = "positives" if row["positives"] <= row["negatives"] else "negatives"
+    patients = row["patients_with" if rarer == "positives" else "patients_without"]
+    of = f" of {_count(patients, 'patient')}" if patients and rarer == "positives" else ""
+    return f"{row['label']} has {_count(row[rarer], rarer[:-1] + ' image')}{of}"
+
+
+def _equal(value: float) -> str:
+    return p_text(value) if value < 0.001 else f"= {p_text(value)}"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def _listed(items: list[str]) -> str:
+    if len(items) > _MANY:
+        items = [*items[: _MANY - 1], f"{len(items) - _MANY + 1} more"]
+    return " and ".join([", ".join(items[:-1]), *items[-1:]] if len(items) > 1 else items)

@@ -1,0 +1,91 @@
+# Copyright (c) monai_ssl contributors
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Read one 2-D image: a slice of a store, or an image file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Hashable, Mapping
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from monai.config import KeysCollection
+from monai.transforms import MapTransform, Transform
+from monai.utils import TransformBackends
+
+__all__ = ["LoadSlice", "LoadSliceD", "LoadSliceDict", "LoadSliced"]
+
+
+class LoadSlice(Transform):
+    """
+    Read one slice as a tensor (1, H, W) in the type it is stored in.
+
+    A `.npy` volume of a slice store is memory-mapped, so one slice is read, not the volume. Image files (PNG, JPEG,
+    TIFF, BMP) are read as grey, 8 or 16 bit; colour is converted.
+
+    Example:
+        >>> import numpy as np, pathlib, tempfile
+        >>> path = pathlib.Path(tempfile.mkdtemp(), "volume.npy")
+        >>> np.save(path, np.arange(24, dtype=np.int16).reshape(2, 3, 4))
+        >>> LoadSlice()(path, row=1).shape
+        torch.Size([1, 3, 4])
+    """
+
+    backend = [TransformBackends.NUMPY]  # noqa: RUF012 (MONAI's own form)
+
+    def __call__(self, file: str | os.PathLike, row: int = -1) -> torch.Tensor:
+        """
+        Args:
+            file: a `.npy` volume (N, H, W) or an image file.
+            row: of the slice in the volume; not used for image files.
+
+        Raises:
+            ValueError: when the file cannot be read as an image, naming it.
+        """
+        if str(file).endswith(".npy"):
+            image = np.array(np.load(file, mmap_mode="r", allow_pickle=False)[row])
+        else:
+            image = cv2.imread(str(file), cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH)
+            if image is None:
+                raise ValueError(
+                    f"{file}: not an image that can be read; allowed are grey or colour PNG, JPEG, TIFF, BMP"
+                )
+        return torch.from_numpy(image)[None]
+
+
+class LoadSliced(MapTransform):
+    """
+    Dictionary version of :py:class:`LoadSlice`: replaces the file name under each key by the slice.
+
+    Args:
+        keys: of the file names.
+        row_key: of the row in the volume.
+        allow_missing_keys: do not raise when a key is missing.
+    """
+
+    backend = LoadSlice.backend
+
+    def __init__(self, keys: KeysCollection, row_key: str = "row", allow_missing_keys: bool = False) -> None:
+        super().__init__(keys, allow_missing_keys)
+        self.row_key = row_key
+        self.loader = LoadSlice()
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        d = dict(data)
+        for key in self.key_iterator(d):
+            d[key] = self.loader(d[key], d.get(self.row_key, -1))
+        return d
+
+
+LoadSliceD = LoadSliceDict = LoadSliced

@@ -1,0 +1,236 @@
+# Copyright (c) monai_ssl contributors
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""What reduction kept and dropped: exemplars in order, each with the slices it stands for, and the axis as a strip."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import Any, Protocol
+
+import cv2
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from monai_ssl.visualize.figures import GRID, INK, MODEL_COLORS, new_axes, style_axes
+
+__all__ = ["axis_strip", "contact_sheet", "exemplar_images", "exemplar_table", "reduction_summary", "typical_volume"]
+
+_KEPT, _DROPPED = MODEL_COLORS[0], MODEL_COLORS[1]
+
+
+class _Store(Protocol):
+    @property
+    def table(self) -> pd.DataFrame: ...
+
+    def read(self, name: str, /) -> np.ndarray: ...
+
+
+def contact_sheet(
+    store: _Store,
+    volume: str | None = None,
+    limit: int = 24,
+    columns: int = 6,
+    window: tuple[float, float] | None = None,
+) -> Figure:
+    """
+    The kept slices of one volume as pictures, and along its axis which slices were kept or dropped at what distance.
+
+    Args:
+        store: a :py:class:`monai_ssl.data.SliceStore`; dropped slices are not in it, so only exemplars have pictures.
+        volume: its id in the store; by default the most typical one, see :py:func:`typical_volume`.
+        limit: at most so many pictures; of more, evenly spaced ones are shown, the first and last always.
+        columns: pictures a row.
+        window: lowest and highest value shown, in the store's units; by default the 0.5th and 99.5th percentile.
+
+    Returns:
+        A figure that pyplot does not know: `figure.savefig("contact_sheet.png")` writes it.
+
+    Raises:
+        ValueError: when the store has no such volume, or no kept slice.
+
+    Example:
+        >>> from monai_ssl.data import SliceStore  # doctest: +SKIP
+        >>> contact_sheet(SliceStore.open("store")).savefig("contact_sheet.png")  # doctest: +SKIP
+    """
+    volume = typical_volume(store.table) if volume is None else volume
+    rows = _of_volume(store.table, volume)
+    exemplars = exemplar_table(store.table, volume, limit)
+    columns = min(columns, len(exemplars))
+    lines = -(-len(exemplars) // columns)
+    figure = Figure(figsize=(1.6 * columns, 1.3 + 2.05 * lines), layout="constrained")
+    grid = figure.add_gridspec(lines + 1, columns, height_ratios=[1.1] + [2.0] * lines)
+    strip = figure.add_subplot(grid[0, :])
+    style_axes(strip)
+    _draw_strip(strip, rows)
+    kept = int(rows["kept"].sum())
+    strip.set_title(f"{kept} of {len(rows)} slices kept, {len(exemplars)} shown", fontsize=10, loc="left", color=INK)
+    images = exemplar_images(store, exemplars["slice"].tolist(), window)
+    for position, (image, exemplar) in enumerate(zip(images, exemplars.itertuples(), strict=True)):
+        axes = figure.add_subplot(grid[1 + position // columns, position % columns])
+        axes.imshow(image, cmap="gray", vmin=0, vmax=255)
+        axes.set_axis_off()
+        axes.set_title("\n".join(textwrap.wrap(caption(exemplar), 24)), fontsize=7, color=INK)
+    return figure
+
+
+def exemplar_table(table: pd.DataFrame, volume: str, limit: int | None = None) -> pd.DataFrame:
+    """
+    The kept slices of a volume in order, each with the slices of this volume that it stands for.
+
+    Args:
+        table: of a slice store.
+        volume: its id.
+        limit: at most so many rows, evenly spaced.
+
+    Returns:
+        `slice, index, replaced, first, last, distance`: how many slices it replaced, the lowest and highest index among
+        them and itself, and the largest distance of one of them (0 when it replaced none).
+
+    Raises:
+        ValueError: when the volume is not in the table or kept no slice.
+    """
+    rows = _of_volume(table, volume)
+    kept = rows[rows["kept"]]
+    if kept.empty:
+        raise ValueError(f"volume {volume} has no kept slice to show")
+    groups = rows.groupby("exemplar").agg(
+        members=("index", "size"), first=("index", "min"), last=("index", "max"), distance=("distance", "max")
+    )
+    groups = groups.reindex(kept["slice"])
+    exemplars = pd.DataFrame(
+        {
+            "slice": kept["slice"].to_numpy(),
+            "index": kept["index"].to_numpy(),
+            "replaced": groups["members"].to_numpy() - 1,
+            "first": groups["first"].to_numpy(),
+            "last": groups["last"].to_numpy(),
+            "distance": groups["distance"].to_numpy(),
+        }
+    )
+    if limit is not None and len(exemplars) > limit:
+        exemplars = exemplars.iloc[np.linspace(0, len(exemplars) - 1, limit).round().astype(int)]
+    return exemplars.reset_index(drop=True)
+
+
+def exemplar_images(
+    store: _Store, slices: list[str], window: tuple[float, float] | None = None, size: int | None = 256
+) -> list[np.ndarray]:
+    """
+    Stored slices as 8-bit pictures in one common window.
+
+    Args:
+        store: a slice store.
+        slices: ids of kept slices.
+        window: lowest and highest value shown; by default the 0.5th and 99.5th percentile over these slices.
+        size: the longer side at most, in pixels; None keeps all.
+
+    Returns:
+        (h, w) uint8 each, in display orientation.
+    """
+    images = [_shrunk(np.asarray(store.read(name), np.float32), size) for name in slices]
+    low, high = window or np.percentile(np.concatenate([image.ravel() for image in images]), (0.5, 99.5))
+    scale = 255 / max(high - low, 1e-6)
+    return [np.clip((image - low) * scale, 0, 255).round().astype(np.uint8) for image in images]
+
+
+def axis_strip(table: pd.DataFrame, volume: str, width: float = 8.6) -> Figure:
+    """
+    One mark per slice along the axis: kept ones as full lines, dropped ones as high as their distance.
+
+    Args:
+        table: of a slice store.
+        volume: its id.
+        width: inches.
+    """
+    figure, axes = new_axes(width, 1.7)
+    _draw_strip(axes, _of_volume(table, volume))
+    return figure
+
+
+def reduction_summary(table: pd.DataFrame) -> dict[str, Any]:
+    """
+    How much was kept, over the store and by volume, and how far dropped slices lie from their exemplars.
+
+    Returns:
+        `volumes, slices, kept, kept_share`; `share_of_volumes` and `distance_of_dropped`, each `{lowest, median,
+        highest}`, the latter None when nothing was dropped.
+    """
+    kept = table["kept"].astype(bool)
+    shares = kept.groupby(table["volume"]).mean()
+    distances = table.loc[~kept, "distance"].dropna().astype(float)
+    return {
+        "volumes": len(shares),
+        "slices": len(table),
+        "kept": int(kept.sum()),
+        "kept_share": float(kept.mean()),
+        "share_of_volumes": _spread(shares),
+        "distance_of_dropped": _spread(distances) if len(distances) else None,
+    }
+
+
+def typical_volume(table: pd.DataFrame) -> str:
+    """The volume whose kept share is nearest to the store's; among equals the first."""
+    if table.empty:
+        raise ValueError("the store has no slices: nothing to show; slice some volumes into it first")
+    kept = table["kept"].astype(bool)
+    shares = kept.groupby(table["volume"], sort=False).mean()
+    return str((shares - kept.mean()).abs().idxmin())
+
+
+def caption(exemplar: Any) -> str:
+    if not exemplar.replaced:
+        return f"slice {exemplar.index:.0f}, alone"
+    plural = "s" if exemplar.replaced > 1 else ""
+    return (
+        f"slice {exemplar.index:.0f} for {exemplar.replaced:.0f} more slice{plural}, "
+        f"{exemplar.first:.0f} to {exemplar.last:.0f}, distance up to {exemplar.distance:.3g}"
+    )
+
+
+def _of_volume(table: pd.DataFrame, volume: str) -> pd.DataFrame:
+    rows = table[table["volume"].astype(str) == str(volume)].sort_values("index")
+    if rows.empty:
+        known = ", ".join(table["volume"].astype(str).unique()[:3])
+        raise ValueError(f"the store has no volume {volume!r}; it has {table['volume'].nunique()}, such as {known}")
+    return rows.assign(kept=rows["kept"].astype(bool), distance=rows["distance"].astype(float).fillna(0.0))
+
+
+def _draw_strip(axes: Axes, rows: pd.DataFrame) -> None:
+    dropped, kept = rows[~rows["kept"]], rows[rows["kept"]]
+    top = max(1e-9, dropped["distance"].max()) * 1.15 if len(dropped) else 1.0
+    width = min(3.0, max(0.6, 320 / len(rows)))
+    axes.vlines(kept["index"], 0, top, color=_KEPT, linewidth=width, label="kept")
+    if len(dropped):
+        # A distance of zero still needs a mark: the slice is there, and was dropped.
+        height = dropped["distance"].clip(lower=0.04 * top)
+        axes.vlines(dropped["index"], 0, height, color=_DROPPED, linewidth=width, label="dropped, by distance")
+    axes.set(ylim=(0, top), xlabel="slice along the axis", ylabel="distance")
+    axes.grid(axis="x", visible=False)
+    axes.margins(x=0.01)
+    axes.legend(
+        loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2, frameon=False, fontsize=9, labelcolor=INK, borderpad=0
+    )
+    axes.spines["bottom"].set_color(GRID)
+
+
+def _shrunk(image: np.ndarray, size: int | None) -> np.ndarray:
+    longer = max(image.shape)
+    if size is None or longer <= size:
+        return image
+    height, width = (max(1, round(side * size / longer)) for side in image.shape)
+    return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+
+
+def _spread(values: pd.Series) -> dict[str, float]:
+    return {"lowest": float(values.min()), "median": float(values.median()), "highest": float(values.max())}

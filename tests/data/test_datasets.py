@@ -1,0 +1,133 @@
+# Copyright (c) monai_ssl contributors
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+from __future__ import annotations
+
+import re
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from monai_ssl.data import FinetuningData, ImageData, PretrainingData
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """24 images of 12 patients; patients 0 to 5 have the finding."""
+    rows = []
+    (tmp_path / "images").mkdir()
+    for number in range(24):
+        patient = number // 2
+        name = f"p{patient:02d}_{number}.png"
+        cv2.imwrite(str(tmp_path / "images" / name), np.full((8, 8), number, np.uint8))
+        rows.append({"image": name, "patient": f"{patient:02d}", "finding": int(patient < 6), "other": number % 2})
+    pd.DataFrame(rows).to_csv(tmp_path / "labels.csv", index=False)
+    return tmp_path
+
+
+def test_items_join_images_and_labels_by_bare_name(folder):
+    data = FinetuningData(folder, folder / "labels.csv")
+    assert data.problems == []
+    assert data.label_names == ["finding", "other"]
+    items = data.items("train", "val", "test")
+    assert len(items) == 24
+    for item in items:
+        number = int(item["id"].split("_")[1].split(".")[0])
+        assert item["image"].endswith(f"images/{item['id']}")
+        np.testing.assert_array_equal(item["label"], [number // 2 < 6, number % 2])
+    patients = [{item["patient"] for item in data.items(split)} for split in ("train", "val", "test")]
+    assert sum(map(len, patients)) == len(set.union(*patients)) == 12
+
+
+def test_pos_weight_is_negatives_over_positives_in_training(folder):
+    data = FinetuningData(folder, folder / "labels.csv", label_names=["finding"])
+    train = np.array([item["label"][0] for item in data.items("train")])
+    expected = (train == 0).sum() / (train == 1).sum()
+    assert data.loss().pos_weight.tolist() == pytest.approx([expected])
+    logits, target = torch.randn(5, 1), torch.randint(0, 2, (5, 1)).float()
+    p = torch.sigmoid(logits)
+    plain = -(expected * target * p.log() + (1 - target) * (1 - p).log()).mean()
+    assert data.loss()(logits, target).item() == pytest.approx(plain.item(), rel=1e-5)
+
+
+def test_multiclass_is_cross_entropy_of_the_class(folder):
+    table = pd.read_csv(folder / "labels.csv", dtype=str)
+    table["class"] = table.pop("finding").map({"1": "covid", "0": "normal"})
+    table.drop(columns="other").to_csv(folder / "classes.csv", index=False)
+    data = FinetuningData(folder, folder / "classes.csv", task="multiclass")
+    assert data.label_names == ["covid", "normal"]
+    labels = torch.stack([torch.from_numpy(item["label"]) for item in data.items("train")])
+    logits = torch.randn(len(labels), 2)
+    expected = torch.nn.functional.cross_entropy(logits, labels.argmax(1))
+    assert data.loss()(logits, labels).item() == pytest.approx(expected.item(), rel=1e-6)
+
+
+def test_pretraining_never_sees_the_test_patients_of_fine_tuning(folder):
+    tuning = FinetuningData(folder, folder / "labels.csv", split_seed=4)
+    blind = PretrainingData(folder)
+    honest = PretrainingData(folder, folder / "labels.csv", split_seed=4)
+    test = {item["image"] for item in tuning.items("test")}
+    assert test
+    assert {item["image"] for item in blind.items("train")} > test
+    assert {item["image"] for item in honest.items("train")} == {i["image"] for i in tuning.items("train", "val")}
+
+
+def test_validation_patients_come_from_training_where_the_official_split_has_none(folder):
+    table = pd.read_csv(folder / "labels.csv", dtype=str)
+    table["split"] = ["test" if patient in ("00", "01", "10", "11") else "train" for patient in table["patient"]]
+    table.to_csv(folder / "official.csv", index=False)
+    data = FinetuningData(folder, folder / "official.csv", fractions=(0.5, 0.25, 0.25))
+    assert data.problems == []
+    assert {item["patient"] for item in data.items("test")} == {"00", "01", "10", "11"}
+    assert len({item["patient"] for item in data.items("val")}) in (2, 3)
+
+
+def test_all_problems_of_the_labels_are_named_at_once(folder, caplog):
+    table = pd.read_csv(folder / "labels.csv", dtype=str)
+    table["split"] = ["test" if number < 3 else "val" if number < 6 else "train" for number in range(24)]
+    table["never"], table["always"] = "0", "1"
+    table.to_csv(folder / "bad.csv", index=False)
+    data = FinetuningData(folder, folder / "bad.csv")
+    text = "\n".join(data.problems)
+    assert "patient 01 is in the splits ['test', 'val']" in text
+    assert "label 'never' has only negatives in train" in text
+    assert "label 'always' has only positives in train" in text
+    # outside training it is a warning
+    assert "label 'finding' has only positives in val" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"labels": "absent.csv"}, "absent.csv: no such label file"),
+        ({"label_names": ["nodule"]}, r"no labels \['nodule'\]; it has \['finding', 'other'\]"),
+        ({"task": "regression"}, "unknown task 'regression'"),
+        ({"task": "multiclass"}, "exactly one label"),
+        ({"fractions": (1, 1, 1)}, "sum to 1"),
+        ({"layout": "nih"}, "unknown label layout"),
+    ],
+)
+def test_bad_settings_become_problems(folder, change, message):
+    settings = {"labels": folder / "labels.csv", **change}
+    if "labels" in change:
+        settings["labels"] = folder / change["labels"]
+    data = FinetuningData(folder, **settings)
+    assert len(data.problems) == 1
+    assert re.search(message, data.problems[0])
+
+
+def test_no_images_is_a_problem_that_says_what_to_do(tmp_path):
+    assert "python -m monai_ssl slice" in ImageData(tmp_path).problems[0]
+    assert "no such folder" in ImageData(tmp_path / "absent").problems[0]
+    assert ImageData(tmp_path).items() == []

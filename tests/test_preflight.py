@@ -1,0 +1,91 @@
+# Copyright (c) monai_ssl contributors
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+from __future__ import annotations
+
+import json
+import sys
+
+import pytest
+
+from monai_ssl import preflight
+
+
+@pytest.fixture
+def command(tmp_path, monkeypatch):
+    configs = tmp_path / "my bundle" / "configs"
+    configs.mkdir(parents=True)
+    (configs / "train.json").write_text(json.dumps({"max_epochs": 3, "train": {"trainer": {}}}))
+    (configs / "more.json").write_text(json.dumps({"extra_option": 3}))
+
+    def run_as(*words, module="site-packages/monai/bundle/__main__.py"):
+        files = [str(word).replace("CONFIGS", str(configs)) for word in words]
+        monkeypatch.setattr(sys, "argv", [f"/somewhere/{module}", *files])
+
+    return run_as
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("run", "--config_file", "CONFIGS/train.json", "--max_epochs", "2"),
+        ("run", "--config_file=CONFIGS/train.json", "--max-epochs=2", "--train#trainer#max_epochs", "5"),
+        ("run", "--config_file", "['CONFIGS/train.json','CONFIGS/more.json']", "--extra_option", "-1"),
+        ("run", "--config_file", "CONFIGS/train.json,CONFIGS/more.json", "--extra_option", "1", "--run_id", "run"),
+    ],
+)
+def test_known_overrides_pass_and_the_root_is_found(command, tmp_path, words):
+    command(*words)
+    preflight.refuse_unknown_overrides()
+    assert preflight.bundle_root() == str(tmp_path / "my bundle")
+
+
+@pytest.mark.parametrize(
+    ("word", "hint"),
+    [("--max_epoch", "did you mean --max_epochs?"), ("--trian::x", "did you mean --train?"), ("--zzz", "known names")],
+)
+def test_an_unknown_override_is_refused_with_the_nearest_name(command, caplog, word, hint):
+    command("run", "--config_file", "CONFIGS/train.json", word, "5")
+    with pytest.raises(SystemExit) as stop:
+        preflight.refuse_unknown_overrides()
+    assert stop.value.code == 2
+    assert word in caplog.text
+    assert hint in caplog.text
+
+
+def test_overrides_in_an_args_file_are_checked_too(command, tmp_path, caplog):
+    args = tmp_path / "args.json"
+    args.write_text(json.dumps({"config_file": str(tmp_path / "my bundle/configs/train.json"), "learning_rat": 1}))
+    command("run", "--args_file", str(args))
+    with pytest.raises(SystemExit):
+        preflight.refuse_unknown_overrides()
+    assert "--learning_rat" in caplog.text
+
+
+def test_other_programs_are_left_alone(command):
+    command("--config_file", "CONFIGS/train.json", "--max_epoch", "5", module="pytest/__main__.py")
+    preflight.refuse_unknown_overrides()
+
+
+class _Data:
+    problems = ("labels.csv: no such label file",)
+
+    def items(self, *_):
+        return []
+
+
+def test_all_problems_are_named_at_once(caplog, tmp_path):
+    settings = {"backbone": "resnet5", "batch_size": 0, "max_epochs": True, "checkpoint": str(tmp_path / "absent.pt")}
+    with pytest.raises(SystemExit) as stop:
+        preflight.check(_Data(), settings, "train")
+    assert stop.value.code == 2
+    for part in ("no such label file", "--batch_size", "--max_epochs", "resnet5", "resnet50", "absent.pt"):
+        assert part in caplog.text
