@@ -39,7 +39,7 @@ setup(
         "monai>=1.6.1",
         "nibabel>=5.2",
         "numba>=0.60",
-        "numpy>=1.26",
+        "numpy>=2.0",
         "opencv-python-headless>=4.9",
         "pandas>=2.2",
         "pillow>=10.3",

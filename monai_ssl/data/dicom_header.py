@@ -158,7 +158,7 @@ def _header(dataset: FileDataset, path: Path) -> DicomHeader:
         spacing=(spacing[0], spacing[1]) if spacing and min(spacing) > 0 else None,
         position=_triple(_numbers(dataset, "ImagePositionPatient", 3)),
         orientation=orientation,
-        thickness=_number(dataset, "SpacingBetweenSlices") or _number(dataset, "SliceThickness"),
+        thickness=abs(_number(dataset, "SpacingBetweenSlices") or _number(dataset, "SliceThickness") or 0) or None,
         number=None if dataset.get("InstanceNumber") in (None, "") else int(dataset.InstanceNumber),
         localizer="LOCALIZER" in (dataset.get("ImageType") or ()),
         inverted=dataset.PhotometricInterpretation == "MONOCHROME1",

@@ -107,16 +107,16 @@ def _difference(one: DicomHeader, other: DicomHeader) -> str:
         return "a localizer" if other.localizer else "no localizer, unlike the others"
     if (one.position is None) != (other.position is None):
         return "no position, unlike the others" if other.position is None else "a position, unlike the others"
-    if not _close(one.spacing, other.spacing, relative=_SPACING_TOLERANCE):
-        return f"pixel spacing {other.spacing} mm, the others have {one.spacing}"
     if not _close(one.orientation, other.orientation, absolute=_ORIENTATION_TOLERANCE):
         return "another orientation"
+    if not _close(one.spacing, other.spacing, relative=_SPACING_TOLERANCE):
+        return f"pixel spacing {other.spacing} mm, the others have {one.spacing}"
     return ""
 
 
 def _close(one: tuple | None, other: tuple | None, absolute: float = 0.0, relative: float = 0.0) -> bool:
-    if one is None or other is None:
-        return one is other
+    if one is None or other is None or one == other:
+        return one == other
     return bool(np.allclose(one, other, rtol=relative, atol=absolute))
 
 

@@ -56,7 +56,7 @@ class SourceLabels:
 
     def __init__(self, path: str | os.PathLike) -> None:
         self.name = Path(path).name
-        self._rows = read_table(path, text=["patient", "series", "split"])
+        self._rows = _with_whole_numbers(read_table(path, text=["patient", "series", "split"]))
         columns = list(self._rows.columns)
         self._keys = [key for key in ("series", "position_mm") if key in columns] or ["patient"]
         if "series" not in self._keys and ("patient" not in columns or "position_mm" in columns):
@@ -144,6 +144,13 @@ class SourceLabels:
         if several.size:
             raise ValueError(f"{self.name}: one series with two patients, see {_lines(several)}")
         return dict(zip(known["series"], known["patient"], strict=True))
+
+
+def _with_whole_numbers(table: pd.DataFrame) -> pd.DataFrame:
+    # An empty cell makes pandas read 1 as 1.0; labels are carried as they were written.
+    floats = table.select_dtypes("float").columns.difference(_KEYS)
+    whole = [name for name in floats if np.array_equal(table[name].dropna(), np.rint(table[name].dropna()))]
+    return table.astype(dict.fromkeys(whole, "Int64"))
 
 
 def _lines(rows: np.ndarray | list[int], most: int = 10) -> str:

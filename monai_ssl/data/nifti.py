@@ -74,7 +74,7 @@ def is_nifti(head: bytes) -> bool:
     """
     if head[:2] == _GZIP:
         try:
-            head = isal_zlib.decompressobj(wbits=31).decompress(head)
+            head = isal_zlib.decompressobj(wbits=31).decompress(head, 1024)
         except _DAMAGE:
             return True  # gzip that breaks at once: the reader names the damage
     return _header_class(head) is not None

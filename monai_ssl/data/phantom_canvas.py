@@ -97,7 +97,7 @@ class Canvas:
         >>> canvas = Canvas(grid, Pose(), np.random.default_rng(0), warp=0.0)
         >>> canvas.ellipsoid((0, 0, 0), (1.5, 1.5, 1.5), 40.0)
         >>> canvas.hu[0, 1].round().tolist()
-        [-1000.0, 40.0, -1000.0]
+        [-740.0, 40.0, -740.0]
     """
 
     def __init__(self, grid: Grid, pose: Pose, rng: np.random.Generator, warp: float = 2.0) -> None:

@@ -217,7 +217,7 @@ def _problems(source: Path, output: Path, axis: str, reduce: str, resize: int | 
         parse_strategy(reduce)
     except ValueError as error:
         problems.append(str(error))
-    if resize is not None and resize not in _RESIZE:
+    if resize is not None and (not isinstance(resize, int) or resize not in _RESIZE):
         problems.append(f"resize must be None or a whole number from 8 to 4096, got {resize!r}")
     if workers is not None and (not isinstance(workers, int) or workers < 1):
         problems.append(f"workers must be None (one per CPU) or a whole number of at least 1, got {workers!r}")

@@ -62,7 +62,7 @@ class MacroROCAUC(ROCAUCMetric):
 
     Example:
         >>> metric = MacroROCAUC()
-        >>> metric(torch.tensor([[0.2, 0.5], [0.9, 0.5]]), torch.tensor([[0, 0], [1, 0]]))  # doctest: +SKIP
+        >>> _ = metric(torch.tensor([[0.2, 0.5], [0.9, 0.5]]), torch.tensor([[0, 0], [1, 0]]))
         >>> metric.aggregate()  # the second label has no positives
         1.0
     """

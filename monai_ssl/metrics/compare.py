@@ -100,6 +100,8 @@ def redraw_models(
         ValueError: as :py:func:`compare`.
     """
     data = align_predictions(predictions, split)
+    if len(data.labels) > 1 and MACRO in data.labels:
+        raise ValueError(f"a label is named {MACRO!r}, which stands for the mean over labels; rename its columns")
     values = np.stack([roc_auc(data.truth, scores) for scores in data.scores])
     if not np.isfinite(values).any():
         raise ValueError(

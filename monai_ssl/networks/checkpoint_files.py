@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -59,7 +58,7 @@ def read_checkpoint(path: Path) -> Mapping[str, Any]:
         if path.suffix == ".safetensors":
             return load_file(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, SafetensorError, OSError, ValueError, KeyError) as error:
+    except Exception as error:  # bytes that are no checkpoint end the reader in any kind of error
         raise CheckpointMismatchError(f"{path}: {_reason(path, start, error)}") from error
     if not isinstance(content, Mapping):
         raise CheckpointMismatchError(f"{path}: holds a {type(content).__name__}, not a dictionary of tensors")
@@ -77,7 +76,9 @@ def describe(content: Mapping[str, Any], wanted: Mapping[str, Tensor]) -> str:
     text = f"It holds {len(flat)} tensors such as {some(flat)}."
     if endings:
         prefix, count = endings.most_common(1)[0]
-        text += f" Behind {prefix!r} stand {count} of the {len(wanted)} names wanted, in a layout that is not known."
+        text += f" Behind {prefix!r} stand {count} of the {len(wanted)} names wanted: save them without that beginning."
+    else:
+        text += " Create the backbone that the file was made for."
     return text
 
 

@@ -120,6 +120,8 @@ def build_report(numbers: Mapping[str, Any], pictures: Mapping[str, Sequence[Pic
         pictures=pictures,
         names=[run["name"] for run in runs],
         colors={run["name"]: position % len(MODEL_COLORS) for position, run in enumerate(runs)},
+        pairs=_by(numbers["comparisons"], "model_a", "model_b"),
+        by_label=_by(numbers["models"], "label"),
         largest=_largest_difference(numbers["comparisons"]),
         lowest=_lowest_auc(numbers["models"]),
         settings=_setting_rows([run["settings"] for run in runs]),
@@ -133,6 +135,13 @@ def build_report(numbers: Mapping[str, Any], pictures: Mapping[str, Sequence[Pic
             if values
         ],
     )
+
+
+def _by(rows: Sequence[Mapping[str, Any]], *names: str) -> list[list[Mapping[str, Any]]]:
+    groups: dict[tuple, list[Mapping[str, Any]]] = {}
+    for row in rows:
+        groups.setdefault(tuple(row[name] for name in names), []).append(row)
+    return list(groups.values())
 
 
 def _setting_rows(columns: Sequence[Mapping[str, Any]]) -> list[tuple[str, list[str]]]:

@@ -133,12 +133,13 @@ def _of_the_intervals(numbers: dict[str, Any]) -> Iterable[str]:
     if widest > _WIDE:
         yield f"Wide intervals: up to {decimals(widest)} of AUC from end to end. More test patients would narrow them."
     first = numbers["models"][0]["model"]
-    tested = {row["label"] for row in numbers["labels"] if row["positives"] and row["negatives"]} | {"macro"}
+    tested = {row["label"] for row in numbers["labels"] if row["positives"] and row["negatives"]}
+    tested.add(numbers["headline"])
     left_out = [
         row for row in numbers["models"] if row["model"] == first and row["left_out"] and row["label"] in tested
     ]
     if left_out:
-        named = _listed([f"{row['label']} {row['left_out']}" for row in left_out])
+        named = _listed([f"{row['left_out']} for {_label_text(numbers, row['label'])}" for row in left_out])
         yield (
             f"Of {numbers['redraws']} redraws some lacked a class and were left out: {named}. The intervals hold for "
             "test sets that have both classes."
@@ -166,6 +167,10 @@ def _rarer(row: dict[str, Any]) -> str:
     patients = row["patients_with" if rarer == "positives" else "patients_without"]
     of = f" of {_count(patients, 'patient')}" if patients and rarer == "positives" else ""
     return f"{row['label']} has {_count(row[rarer], rarer[:-1] + ' image')}{of}"
+
+
+def _label_text(numbers: dict[str, Any], label: str) -> str:
+    return "the mean" if len(numbers["labels"]) > 1 and label == numbers["headline"] else label
 
 
 def _equal(value: float) -> str:

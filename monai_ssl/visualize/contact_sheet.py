@@ -22,11 +22,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from monai_ssl.visualize.figures import GRID, INK, MODEL_COLORS, new_axes, style_axes
+from monai_ssl.visualize.figures import GRID, INK, SOFT, new_axes, style_axes
 
 __all__ = ["axis_strip", "contact_sheet", "exemplar_images", "exemplar_table", "reduction_summary", "typical_volume"]
-
-_KEPT, _DROPPED = MODEL_COLORS[0], MODEL_COLORS[1]
 
 
 class _Store(Protocol):
@@ -144,7 +142,7 @@ def exemplar_images(
     return [np.clip((image - low) * scale, 0, 255).round().astype(np.uint8) for image in images]
 
 
-def axis_strip(table: pd.DataFrame, volume: str, width: float = 8.6) -> Figure:
+def axis_strip(table: pd.DataFrame, volume: str, width: float = 11.0) -> Figure:
     """
     One mark per slice along the axis: kept ones as full lines, dropped ones as high as their distance.
 
@@ -190,11 +188,10 @@ def typical_volume(table: pd.DataFrame) -> str:
 
 def caption(exemplar: Any) -> str:
     if not exemplar.replaced:
-        return f"slice {exemplar.index:.0f}, alone"
-    plural = "s" if exemplar.replaced > 1 else ""
+        return f"slice {exemplar.index:.0f} stands for itself"
     return (
-        f"slice {exemplar.index:.0f} for {exemplar.replaced:.0f} more slice{plural}, "
-        f"{exemplar.first:.0f} to {exemplar.last:.0f}, distance up to {exemplar.distance:.3g}"
+        f"slice {exemplar.index:.0f} stands for {exemplar.replaced:.0f} more "
+        f"({exemplar.first:.0f} to {exemplar.last:.0f}), distance up to {exemplar.distance:.3g}"
     )
 
 
@@ -210,11 +207,11 @@ def _draw_strip(axes: Axes, rows: pd.DataFrame) -> None:
     dropped, kept = rows[~rows["kept"]], rows[rows["kept"]]
     top = max(1e-9, dropped["distance"].max()) * 1.15 if len(dropped) else 1.0
     width = min(3.0, max(0.6, 320 / len(rows)))
-    axes.vlines(kept["index"], 0, top, color=_KEPT, linewidth=width, label="kept")
+    axes.vlines(kept["index"], 0, top, color=INK, linewidth=width, label="kept")
     if len(dropped):
         # A distance of zero still needs a mark: the slice is there, and was dropped.
         height = dropped["distance"].clip(lower=0.04 * top)
-        axes.vlines(dropped["index"], 0, height, color=_DROPPED, linewidth=width, label="dropped, by distance")
+        axes.vlines(dropped["index"], 0, height, color=SOFT, linewidth=width, label="dropped, by distance")
     axes.set(ylim=(0, top), xlabel="slice along the axis", ylabel="distance")
     axes.grid(axis="x", visible=False)
     axes.margins(x=0.01)

@@ -114,8 +114,7 @@ def curve_figure(metrics: Mapping[str, pd.DataFrame], name: str, width: float = 
         for chance in sorted({float(values.iloc[-1]) for values in chances if len(values)}):
             axes.axhline(chance, color=INK, linewidth=1, linestyle=(0, (4, 3)), label=f"chance, {chance:.2f}")
     if name == "learning_rate":
-        axes.ticklabel_format(axis="y", style="sci", scilimits=(-2, 3), useMathText=False)
-        axes.yaxis.get_offset_text().set_color(INK)
+        axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
     axes.set_xlabel(along)
     axes.set_title(plain(name.replace("_", " ")), fontsize=10, loc="left", color=INK)

@@ -23,12 +23,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-__all__ = ["GRID", "INK", "MODEL_COLORS", "figure_to_svg", "image_grid", "new_axes"]
+__all__ = ["GRID", "INK", "MODEL_COLORS", "SOFT", "figure_to_svg", "image_grid", "new_axes"]
 
 # Dark enough for text-size marks on white, distinct for colour-blind readers (after Okabe and Ito). A page may replace
 # each of these exact values by a variable of its own: the report does, for dark mode.
 MODEL_COLORS = ("#0b6fa4", "#c2530a", "#1a7f5a", "#a0458a", "#8a6d00", "#5b5bd0")
-INK, GRID = "#1d2731", "#d5dce3"
+INK, SOFT, GRID = "#1d2731", "#8493a0", "#d5dce3"
 
 
 def image_grid(

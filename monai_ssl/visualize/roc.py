@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from matplotlib.figure import Figure
 
 from monai_ssl.metrics.roc import RocBand
-from monai_ssl.visualize.figures import GRID, MODEL_COLORS, new_axes, plain
+from monai_ssl.visualize.figures import INK, MODEL_COLORS, SOFT, new_axes, plain
 
 __all__ = ["roc_figure"]
 
@@ -44,12 +44,12 @@ def roc_figure(curves: Mapping[str, RocBand], title: str = "", width: float = 4.
     if not curves:
         raise ValueError("roc_figure needs one curve at least, got none: has any label both classes?")
     figure, axes = new_axes(width, width * 1.02)
-    axes.plot([0, 1], [0, 1], color=GRID, linewidth=1.2, linestyle=(0, (4, 3)))
+    axes.plot([0, 1], [0, 1], color=SOFT, linewidth=1.0, linestyle=(0, (4, 3)))
     for position, (name, band) in enumerate(curves.items()):
         color = MODEL_COLORS[position % len(MODEL_COLORS)]
         axes.fill_between(band.grid, band.low, band.high, color=color, alpha=0.16, linewidth=0)
         axes.plot(band.fpr, band.tpr, color=color, linewidth=1.8, label=plain(name), solid_joinstyle="round")
     axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), xlabel="1 - specificity", ylabel="sensitivity", aspect="equal")
-    axes.set_title(plain(title), fontsize=10, loc="left")
-    axes.legend(loc="lower right", frameon=False, fontsize=9, labelcolor=axes.xaxis.label.get_color())
+    axes.set_title(plain(title), fontsize=10, loc="left", color=INK)
+    axes.legend(loc="lower right", frameon=False, fontsize=9, labelcolor=INK)
     return figure

@@ -21,7 +21,7 @@ import pytest
 from monai.transforms import LoadImaged
 from volume_files import RAS_TO_LPS, REAL_DATA, axial_affine, world_values, write_series
 
-from monai_ssl.data import DicomSeriesReader, RejectedVolumeError, find_volumes
+from monai_ssl.data import DicomSeriesReader, find_volumes
 
 SHAPE = (14, 11, 9)
 
@@ -44,7 +44,7 @@ def plain_loop(folder):
     slices = [pydicom.dcmread(path) for path in sorted(folder.glob("*.dcm"))]
     normal = np.cross(slices[0].ImageOrientationPatient[:3], slices[0].ImageOrientationPatient[3:])
     slices.sort(key=lambda item: np.dot(item.ImagePositionPatient, normal))
-    hu = np.stack([item.pixel_array * float(item.RescaleSlope) + float(item.RescaleIntercept) for item in slices])
+    hu = [np.float32(item.RescaleSlope) * item.pixel_array + np.float32(item.RescaleIntercept) for item in slices]
     first, last = (np.array(slices[k].ImagePositionPatient, dtype=float) for k in (0, -1))
     between_rows, between_columns = (float(value) for value in slices[0].PixelSpacing)
     lps = np.eye(4)
@@ -52,7 +52,7 @@ def plain_loop(folder):
     lps[:3, 1] = np.array(slices[0].ImageOrientationPatient[3:], dtype=float) * between_rows
     lps[:3, 2] = (last - first) / (len(slices) - 1)
     lps[:3, 3] = first
-    return hu.transpose(2, 1, 0), RAS_TO_LPS @ lps, slices
+    return np.stack(hu).transpose(2, 1, 0), RAS_TO_LPS @ lps, slices
 
 
 @pytest.mark.parametrize("name", ["ct_chest_dicom", "ct_head_dicom"])
@@ -67,10 +67,11 @@ def test_real_series_through_monai_equals_the_plain_loop(name):
     assert len(told) == (2 if "head" in name else 0)
     hu, affine, slices = plain_loop(folder)
     padding = slices[0].get("PixelPaddingValue")
-    inside = np.ones(hu.shape, dtype=bool) if padding is None else hu != padding
+    smallest = hu.min() if padding is None else hu[hu != padding].min()
     assert image.shape == hu.shape
-    np.testing.assert_array_equal(image.numpy()[inside], hu[inside])
-    assert (image.numpy()[~inside] == hu[inside].min()).all()
+    for k in range(hu.shape[2]):
+        expected = hu[..., k] if padding is None else np.where(hu[..., k] == padding, smallest, hu[..., k])
+        np.testing.assert_array_equal(image.numpy()[..., k], expected)
     np.testing.assert_allclose(image.affine.numpy(), affine, atol=1e-9)
 
 
@@ -85,8 +86,10 @@ def test_chest_names_the_stray_file_and_nothing_else():
 def test_head_warns_of_tilt_and_uneven_distance_with_figures():
     volume = only(REAL_DATA / "ct_head_dicom")
     uneven, tilt = volume.warnings
-    assert "uneven" in uneven and "1.08 mm x 1, 4 mm x 13, 7 mm x 13" in uneven
-    assert "gantry tilt" in tilt and "18.5 degrees" in tilt
+    assert "uneven" in uneven
+    assert "1.08 mm x 1, 4 mm x 13, 7 mm x 13" in uneven
+    assert "gantry tilt" in tilt
+    assert "18.5 degrees" in tilt
     _, _, slices = plain_loop(REAL_DATA / "ct_head_dicom")
     along = np.array([item.ImagePositionPatient[2] for item in slices], dtype=float)
     voxels = volume.read()
@@ -108,7 +111,8 @@ def test_any_orientation_keeps_values_and_world(tmp_path, flip, order):
     reversed_ = np.linalg.det((RAS_TO_LPS @ affine)[:3, :3]) < 0
     np.testing.assert_array_equal(voxels.array, values[..., ::-1] if reversed_ else values)
     np.testing.assert_array_equal(world_values(voxels.affine, SHAPE), voxels.array)
-    assert voxels.array.dtype == np.int16 and voxels.valid is None
+    assert voxels.array.dtype == np.int16
+    assert voxels.valid is None
     np.testing.assert_allclose(volume.spacing, np.linalg.norm(affine[:3, :3], axis=0), rtol=1e-8)
 
 
@@ -141,7 +145,8 @@ def test_missing_slice_is_named_with_figures(tmp_path):
     paths[4].unlink()
     volume = only(tmp_path)
     (warning,) = volume.warnings
-    assert "missing slices: 1 at a slice distance of 2.5 mm" in warning and "gap 5 mm" in warning
+    assert "missing slices: 1 at a slice distance of 2.5 mm" in warning
+    assert "gap 5 mm" in warning
     voxels = volume.read()
     np.testing.assert_array_equal(voxels.array, np.delete(values, 4, axis=2))
     np.testing.assert_allclose(
@@ -203,8 +208,6 @@ def _inverted(dataset, k):
     dataset.PhotometricInterpretation = "MONOCHROME1"
 
 
-
-
 @pytest.mark.parametrize(
     ("change", "warning", "offset"),
     [
@@ -217,7 +220,8 @@ def _inverted(dataset, k):
 def test_missing_tags_are_named_and_values_stay(tmp_path, change, warning, offset):
     _, _, values = series(tmp_path, change=change)
     volume = only(tmp_path)
-    assert len(volume.warnings) == 1 and volume.warnings[0].startswith(warning)
+    assert len(volume.warnings) == 1
+    assert volume.warnings[0].startswith(warning)
     np.testing.assert_array_equal(volume.read().array, values + offset)
 
 
@@ -228,7 +232,8 @@ def test_two_patients_under_one_series_are_refused(tmp_path):
     series(tmp_path, change=change)
     volumes, (rejection,) = find_volumes(tmp_path)
     assert not volumes
-    assert "two patients" in rejection.reason and "all 9 files" in rejection.reason
+    assert "two patients" in rejection.reason
+    assert "all 9 files" in rejection.reason
 
 
 def test_two_images_at_one_position_are_refused(tmp_path):
@@ -236,7 +241,9 @@ def test_two_images_at_one_position_are_refused(tmp_path):
     series(tmp_path / "two", uid="1.2.3", seed=1)
     volumes, (rejection,) = find_volumes(tmp_path)
     assert not volumes
-    assert "one position" in rejection.reason and "one/" in rejection.reason and "two/" in rejection.reason
+    assert "one position" in rejection.reason
+    assert "one/" in rejection.reason
+    assert "two/" in rejection.reason
 
 
 def test_strays_leave_the_series_whole(tmp_path):
@@ -270,30 +277,6 @@ def test_two_orientations_in_one_series_are_two_volumes(tmp_path):
     np.testing.assert_array_equal(volumes[0].read().array, values)
 
 
-def test_damage_is_refused_by_name_and_spares_the_rest(tmp_path):
-    paths, _, _ = series(tmp_path, seed=3)
-    cut, broken, empty = paths[8], tmp_path / "broken", tmp_path / "empty"
-    cut.write_bytes(cut.read_bytes()[:450])
-    broken.write_bytes(b"\0" * 128 + b"DICM" + np.random.default_rng(0).bytes(300))
-    empty.touch()
-    (tmp_path / "text.dcm").write_text("not an image\n" * 40)
-    (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
-    (tmp_path / "loop").symlink_to(tmp_path, target_is_directory=True)
-    (tmp_path / ".DS_Store").write_bytes(b"litter")
-    volumes, rejections = find_volumes(tmp_path)
-    assert [volume.shape for volume in volumes] == [(14, 11, 8)]
-    assert {r.file for r in rejections} == {cut.name, "broken", "empty", "text.dcm", "dangling"}
-    assert find_volumes(tmp_path) == (volumes, rejections)
-
-
-def test_pixels_lost_after_the_header_are_refused_on_reading(tmp_path):
-    paths, _, _ = series(tmp_path)
-    volume = only(tmp_path)
-    paths[3].write_bytes(paths[3].read_bytes()[:-60])
-    with pytest.raises(RejectedVolumeError, match=paths[3].name):
-        volume.read()
-
-
 def test_file_without_meta_header_is_read(tmp_path):
     paths, _, values = series(tmp_path)
     for path in paths:
@@ -312,20 +295,3 @@ def test_compressed_equals_plain(tmp_path, syntax):
     values = world_values(axial_affine(), (64, 48, 4))
     write_series(tmp_path, axial_affine(), values, change=change)
     np.testing.assert_array_equal(only(tmp_path).read().array, values)
-
-
-@pytest.mark.parametrize(
-    ("change", "reason"),
-    [
-        (lambda dataset, k: setattr(dataset, "RescaleSlope", "0"), "slope"),
-        (lambda dataset, k: setattr(dataset, "NumberOfFrames", 4), "multi-frame"),
-        (lambda dataset, k: setattr(dataset, "PhotometricInterpretation", "RGB"), "colour"),
-        (lambda dataset, k: (setattr(dataset, "Rows", 65535), setattr(dataset, "Columns", 65535)), "truncated"),
-        (lambda dataset, k: delattr(dataset, "Rows"), "no image"),
-    ],
-)
-def test_what_is_no_slice_is_refused_with_its_reason(tmp_path, change, reason):
-    series(tmp_path, change=change)
-    volumes, rejections = find_volumes(tmp_path)
-    assert not volumes
-    assert len(rejections) == SHAPE[2] and all(reason in rejection.reason for rejection in rejections)

@@ -157,7 +157,8 @@ def test_what_is_no_volume_is_refused_with_its_reason(tmp_path, values, edit, re
     _write(tmp_path / "a.nii", values, edit=edit)
     volumes, (rejection,) = find_volumes(tmp_path)
     assert not volumes
-    assert rejection.file == "a.nii" and reason in rejection.reason
+    assert rejection.file == "a.nii"
+    assert reason in rejection.reason
 
 
 @pytest.mark.parametrize(
@@ -171,7 +172,8 @@ def test_what_is_no_volume_is_refused_with_its_reason(tmp_path, values, edit, re
 def test_odd_headers_are_named(tmp_path, edit, warning):
     _write(tmp_path / "a.nii", np.arange(64, dtype=np.int16).reshape(4, 4, 4), edit=edit)
     volume = only(tmp_path)
-    assert len(volume.warnings) == 1 and warning in volume.warnings[0]
+    assert len(volume.warnings) == 1
+    assert warning in volume.warnings[0]
 
 
 def test_flat_and_single_time_point_are_volumes(tmp_path):

@@ -24,6 +24,7 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
 REAL_DATA = Path(__file__).parents[2] / "../shared/data"
+SHAPE, OTHER_SHAPE = (40, 36, 12), (24, 24, 6)
 RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
@@ -101,3 +102,13 @@ def axial_affine(spacing: tuple[float, float, float] = (0.8, 0.9, 2.5)) -> np.nd
     affine = np.diag([-spacing[0], -spacing[1], spacing[2], 1.0])
     affine[:3, 3] = 12.5, 20.25, -71.75
     return affine
+
+
+def write_source(folder: Path) -> Path:
+    """Two DICOM patients (the first of SHAPE, the second of OTHER_SHAPE) and one NIfTI file, with litter."""
+    affine = axial_affine()
+    write_series(folder / "a", affine, world_values(affine, SHAPE), patient="007", uid="1.2.840.7")
+    write_series(folder / "b", affine, 900 - world_values(affine, OTHER_SHAPE), patient="7", uid="1.2.840.8", seed=1)
+    write_nifti(folder / "n" / "Doe Jane.nii.gz", affine, world_values(affine, OTHER_SHAPE) // 2)
+    (folder / "notes.txt").write_text("not an image")
+    return folder

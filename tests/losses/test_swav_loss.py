@@ -176,7 +176,9 @@ def _one_of_two_processes(rank: int, folder: str, crops: Tensor) -> None:
 def test_two_processes_equal_one_with_twice_the_batch(tmp_path: Path) -> None:
     torch.manual_seed(0)
     crops = torch.rand(4, 3, 8, 1, 4, 4)  # steps, crops, batch; the fourth step uses the queue of either size
-    torch.multiprocessing.spawn(_one_of_two_processes, (str(tmp_path), crops), nprocs=2)
+    # Forked processes need not import all anew; where a GPU is in use, forking is not possible.
+    start = "spawn" if torch.cuda.is_available() else "fork"
+    torch.multiprocessing.start_processes(_one_of_two_processes, (str(tmp_path), crops), nprocs=2, start_method=start)
     results = [torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in (0, 1)]
 
     network = _network()

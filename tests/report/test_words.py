@@ -1,0 +1,94 @@
+# Copyright (c) monai_ssl contributors
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from monai_ssl.report.words import caveats, decimals, p_text, summary
+
+
+def _numbers(**changes: Any) -> dict[str, Any]:
+    interval = {"value": 0.85, "low": 0.82, "high": 0.88, "left_out": 0}
+    label = {"label": "nodule", "positives": 400, "negatives": 600, "patients_with": 90, "patients_without": 110}
+    models = [interval | {"model": name, "label": "nodule"} for name in ("a", "b")]
+    pair = {"model_a": "a", "model_b": "b", "label": "nodule", "difference": 0.05, "low": 0.01, "high": 0.09}
+    runs = [{"name": name, "finished": True} for name in ("a", "b")]
+    return {
+        **{"split": "test", "redraws": 1000, "unit": "patient", "images": 1000, "patients": 200},
+        **{"patients_in_other_splits": 0, "labels": [label], "headline": "nodule", "models": models},
+        **{
+            "comparisons": [pair | {"p_value": 0.02, "q_value": 0.02}],
+            "runs": runs,
+            "differing_settings": ["checkpoint"],
+        },
+    } | changes
+
+
+def test_numbers_as_text() -> None:
+    assert [decimals(x, True) for x in (0.1, -0.1, -0.0001, None)] == ["+0.100", "\u22120.100", "0.000", "\u2013"]
+    assert [p_text(x) for x in (0.0004, 0.05, 1.0, None)] == ["< 0.001", "0.050", "1.000", "\u2013"]
+
+
+def test_the_verdict_follows_p_and_the_direction() -> None:
+    text = " ".join(summary(_numbers()))
+    assert "nodule is positive in 400 images of 90 patients" in text
+    assert "0.850 (95 % interval 0.820 to 0.880) for a and" in text
+    assert "a minus b: +0.050 (95 % interval +0.010 to +0.090), p = 0.020. a ranks these images better than b" in text
+    pair = _numbers()["comparisons"][0]
+    reverse, unclear = pair | {"difference": -0.05}, pair | {"p_value": 0.05, "q_value": 0.05}
+    assert "b ranks these images better than a" in " ".join(summary(_numbers(comparisons=[reverse])))
+    assert "do not show that either" in " ".join(summary(_numbers(comparisons=[unclear])))
+
+
+def test_with_several_labels_the_corrected_value_decides() -> None:
+    numbers = _numbers(headline="macro")
+    label, pair = numbers["labels"][0], numbers["comparisons"][0]
+    numbers["labels"] = [label, label | {"label": "mass"}]
+    numbers["models"] = [row | {"label": "macro"} for row in numbers["models"]]
+    numbers["comparisons"] = [
+        pair | {"label": "nodule", "q_value": 0.04},
+        pair | {"label": "mass", "q_value": 0.2},
+        pair | {"label": "macro", "q_value": 0.06},
+    ]
+    text = " ".join(summary(numbers))
+    assert "p = 0.020, q = 0.060 corrected for 3 comparisons. These data do not show" in text
+    assert "1 of 2 differences is below q = 0.05: nodule (a and b)." in text
+
+
+def test_good_data_get_only_the_caveat_that_always_holds() -> None:
+    assert [text.split(".")[0] for text in caveats(_numbers())] == ["Each model is one training run"]
+
+
+_LABEL = _numbers()["labels"][0]
+_MODEL = _numbers()["models"][0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"patients": 99}, "Only 99 patients in the test split"),
+        ({"unit": "image", "patients": None}, "The tables name no patients"),
+        ({"patients_in_other_splits": 3}, "3 patients of the test split also occur in another split"),
+        ({"labels": [_LABEL | {"positives": 29}]}, "Few cases: nodule has 29 positive images of 90 patients"),
+        ({"labels": [_LABEL | {"negatives": 5}]}, "Few cases: nodule has 5 negative images"),
+        ({"labels": [_LABEL | {"positives": 0}]}, "nodule has one class only in the test split"),
+        ({"models": [_MODEL | {"high": 0.93}]}, "Wide intervals: up to 0.110"),
+        ({"models": [_MODEL | {"left_out": 7}]}, "were left out: 7 for nodule"),
+        ({"differing_settings": ["checkpoint", "seed"]}, "differ in 2 settings (checkpoint and seed)"),
+        ({"runs": [{"name": "a", "finished": False}]}, "Not trained to the end: a."),
+    ],
+)
+def test_each_caveat_appears_when_the_data_demand_it(changes: dict[str, Any], expected: str) -> None:
+    found = [text for text in caveats(_numbers(**changes)) if expected in text]
+    assert len(found) == 1
