@@ -50,8 +50,11 @@ def sinkhorn(scores: Tensor, epsilon: float = 0.05, iterations: int = 3) -> Tens
         ValueError: when `epsilon` or `iterations` is out of range.
 
     Example:
-        >>> sinkhorn(torch.rand(4, 3)).sum(dim=1)
-        tensor([1., 1., 1., 1.])
+        >>> import torch
+        >>> from monai_ssl.losses import sinkhorn
+        >>> sinkhorn(torch.eye(2)).round()
+        tensor([[1., 0.],
+                [0., 1.]])
 
     Reference: Cuturi, Sinkhorn distances, NeurIPS 2013, https://arxiv.org/abs/1306.0895.
     """
@@ -86,6 +89,9 @@ class SwAVLoss(nn.Module):
         ValueError: when an argument is out of range.
 
     Example:
+        >>> import torch
+        >>> from monai_ssl.losses import SwAVLoss
+        >>> from monai_ssl.networks import SwAVOutput
         >>> scores = torch.zeros(4, 100)
         >>> SwAVLoss()(SwAVOutput([scores, scores, scores]))  # ln(100)
         tensor(4.6052)

@@ -46,6 +46,7 @@ def create_backbone(name: str, in_channels: int = 1, **timm_options: Any) -> nn.
         ValueError: for an unknown name, with the nearest known ones, and for options that would fetch weights.
 
     Example:
+        >>> from monai_ssl.networks import create_backbone
         >>> create_backbone("resnet18").num_features
         512
     """
@@ -69,6 +70,7 @@ def classifier_names(network: nn.Module) -> tuple[str, ...]:
     The beginnings of the names of a timm network's classifier parameters, such as `("fc.",)`; empty when unknown.
 
     Example:
+        >>> from monai_ssl.networks import classifier_names, create_backbone
         >>> classifier_names(create_backbone("resnet18"))
         ('fc.',)
     """

@@ -116,7 +116,12 @@ def load_backbone_weights(backbone: nn.Module, path: str | os.PathLike, layout: 
             when shapes differ, less than 99 % of the backbone is matched or a matched weight is NaN or infinite.
 
     Example:
-        >>> report = load_backbone_weights(create_backbone("resnet50"), "runs/swav/model.pt")  # doctest: +SKIP
+        >>> import pathlib, tempfile, torch
+        >>> from monai_ssl.networks import create_backbone, load_backbone_weights
+        >>> path = pathlib.Path(tempfile.mkdtemp(), "model.pt")
+        >>> torch.save(create_backbone("resnet18", in_channels=3, num_classes=9).state_dict(), path)
+        >>> load_backbone_weights(create_backbone("resnet18"), path).adapted
+        ('first layer conv1.weight summed to 1 channel', 'classifier head left behind (fc.weight, fc.bias)')
     """
     known = [entry.name for entry in _LAYOUTS]
     if layout not in ("auto", *known):

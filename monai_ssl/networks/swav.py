@@ -61,6 +61,8 @@ class SwAVNet(nn.Module):
         ValueError: when an argument is out of range.
 
     Example:
+        >>> import torch
+        >>> from monai_ssl.networks import SwAVNet, create_backbone
         >>> network = SwAVNet(create_backbone("resnet18"), hidden_dim=512, prototypes=30)
         >>> output = network([torch.rand(2, 1, 64, 64), torch.rand(2, 1, 64, 64), torch.rand(2, 1, 32, 32)])
         >>> [tuple(scores.shape) for scores in output.scores]

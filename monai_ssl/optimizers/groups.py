@@ -50,6 +50,9 @@ def parameter_groups(
         ValueError: when `weight_decay` is negative, or a head's rate is given for a network without classifier head.
 
     Example:
+        >>> import torch
+        >>> from monai_ssl.networks import create_backbone
+        >>> from monai_ssl.optimizers import parameter_groups
         >>> network = create_backbone("resnet18", num_classes=2)
         >>> optimizer = torch.optim.AdamW(parameter_groups(network, 0.05, 1e-4, head_learning_rate=1e-3))
         >>> [group["name"] for group in optimizer.param_groups]

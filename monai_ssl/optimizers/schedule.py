@@ -49,8 +49,17 @@ def warmup_cosine(
         ValueError: when an argument is out of range.
 
     Example:
-        >>> scheduler = warmup_cosine(optimizer, total_steps=epochs * len(loader), warmup_steps=10 * len(loader))
-        >>> optimizer.step(); scheduler.step()
+        >>> import torch
+        >>> from monai_ssl.optimizers import warmup_cosine
+        >>> optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.8)
+        >>> scheduler = warmup_cosine(optimizer, total_steps=100, warmup_steps=4, start_factor=0.5)
+        >>> rates = []
+        >>> for _ in range(5):
+        ...     rates.append(round(scheduler.get_last_lr()[0], 3))
+        ...     optimizer.step()
+        ...     scheduler.step()
+        >>> rates
+        [0.4, 0.5, 0.6, 0.7, 0.8]
 
     Reference: Loshchilov and Hutter, SGDR, ICLR 2017, https://arxiv.org/abs/1608.03983.
     """

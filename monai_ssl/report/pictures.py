@@ -43,7 +43,7 @@ from monai_ssl.visualize.figures import GRID, INK, MODEL_COLORS, SOFT
 __all__ = ["Picture", "curve_pictures", "roc_pictures", "slice_pictures"]
 
 # The page sets these variables, for bright and for dark.
-_VARIABLES = {INK: "var(--ink)", SOFT: "var(--soft)", GRID: "var(--line)"} | {
+_VARIABLES = {INK: "var(--ink)", SOFT: "var(--dim)", GRID: "var(--line)"} | {
     color: f"var(--model-{position})" for position, color in enumerate(MODEL_COLORS)
 }
 

@@ -59,6 +59,8 @@ class MultiCrop(Randomizable, Transform, MultiSampleTrait):
         ValueError: when an argument is out of range, naming all that are.
 
     Example:
+        >>> import torch
+        >>> from monai_ssl.transforms import MultiCrop
         >>> crop = MultiCrop(sizes=(224, 96), counts=(2, 6), scales=((0.9, 1.0), (0.1, 0.33))).set_random_state(0)
         >>> [tuple(view.shape) for view in crop(torch.rand(1, 512, 512))][1:3]
         [(1, 224, 224), (1, 96, 96)]

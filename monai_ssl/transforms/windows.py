@@ -55,6 +55,8 @@ class ScaleWindow(Transform):
         ValueError: for an unknown name, or a window that is not two finite numbers in rising order.
 
     Example:
+        >>> import numpy as np
+        >>> from monai_ssl.transforms import ScaleWindow
         >>> ScaleWindow("lung")(np.float32([[[-1350, -600, 150]]]))
         metatensor([[[0.0000, 0.5000, 1.0000]]])
     """

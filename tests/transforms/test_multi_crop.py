@@ -74,14 +74,15 @@ def test_jitter_and_normalisation_are_the_steps_one_after_another(smooth: np.nda
         torch.testing.assert_close(view, expected, rtol=1e-4, atol=1e-5)
 
 
-def test_blur_is_a_gaussian_of_the_drawn_width(smooth: np.ndarray) -> None:
+def test_blur_is_a_gaussian_of_the_drawn_width() -> None:
+    noise = np.random.RandomState(0).rand(1, 150, 150).astype(np.float32)
     crop = MultiCrop((96,), (4,), ((0.2, 0.9),), jitter_prob=0, blur_prob=1, blur_sigma=(0.5, 2)).set_random_state(1)
-    blurred = crop(smooth)
+    blurred = crop(noise)
     boxes = list(crop._views)
     crop._views = [box._replace(sigma=0.0) for box in boxes]
-    for view, plain, box in zip(blurred, crop(smooth, randomize=False), boxes, strict=True):
+    for view, plain, box in zip(blurred, crop(noise, randomize=False), boxes, strict=True):
         assert 0.5 <= box.sigma <= 2
-        torch.testing.assert_close(view, gaussian_blur(plain, [17, 17], [box.sigma] * 2), rtol=0, atol=0.03)
+        torch.testing.assert_close(view, gaussian_blur(plain, [17, 17], [box.sigma] * 2), rtol=0, atol=1e-3)
 
 
 def test_flip_mirrors_left_and_right(smooth: np.ndarray) -> None:
@@ -121,9 +122,9 @@ def test_one_seed_gives_one_set_of_views(smooth: np.ndarray) -> None:
     again, other = crop(torch.from_numpy(smooth)), crop(smooth)
     assert all(torch.equal(a, b) and torch.equal(a, c) for a, b, c in zip(first, second, again, strict=True))
     assert not torch.equal(other[0], first[0])
-    state = np.random.get_state()[1].copy()
+    shared = np.random.get_state()[1].copy()  # noqa: NPY002 (the state that must not be drawn from)
     crop(smooth)
-    assert np.array_equal(state, np.random.get_state()[1])
+    assert np.array_equal(shared, np.random.get_state()[1])  # noqa: NPY002
 
 
 @pytest.mark.parametrize("flip", [0.0, 1.0])

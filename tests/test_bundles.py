@@ -1,0 +1,349 @@
+# Copyright (c) monai_ssl contributors
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""The bundles as MONAI sees them: properties, metadata, network shapes, export; and as a user runs them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from monai.bundle import ConfigParser, ConfigWorkflow, ckpt_export, verify_metadata, verify_net_in_out
+from sklearn.metrics import roc_auc_score
+
+from monai_ssl.networks import create_backbone
+
+BUNDLES = Path(__file__).resolve().parents[1] / "bundles"
+NAMES = ("swav_pretraining", "resnet_finetuning", "vit_finetuning")
+SHARED_IDS = {
+    *("bundle_root", "dataset_dir", "output_dir", "labels", "backbone", "checkpoint", "in_channels", "image_size"),
+    *("max_epochs", "batch_size", "learning_rate", "num_workers", "seed", "device", "amp"),
+}
+SMALL = {"backbone": "resnet10t", "image_size": 32, "batch_size": 8, "num_workers": 0, "device": "cpu", "max_epochs": 2}
+SWAV = {"hidden_dim": 16, "embedding_dim": 8, "prototypes": 6, "freeze_prototypes_iterations": 1}
+
+
+def config(bundle, *names):
+    files = [str(BUNDLES / bundle / "configs" / f"{name}.json") for name in names]
+    return files[0] if len(files) == 1 else files
+
+
+def workflow(bundle, name, kind="train", **overrides):
+    return ConfigWorkflow(config(bundle, name), workflow_type=kind, bundle_root=str(BUNDLES / bundle), **overrides)
+
+
+def run(bundle, name, kind="train", **overrides):
+    flow = workflow(bundle, name, kind, **{key: str(v) if isinstance(v, Path) else v for key, v in overrides.items()})
+    flow.initialize()
+    try:
+        flow.run()
+    finally:
+        flow.finalize()
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory):
+    """60 images of 20 patients; those with the finding have a bright square. The folder's name is an awkward one."""
+    folder = tmp_path_factory.mktemp("data set 100%")
+    generator = np.random.default_rng(0)
+    rows = []
+    for number in range(60):
+        finding = (number // 3) % 2
+        image = generator.integers(0, 120, (40, 40))
+        if finding:
+            image[10:25, 10:25] += 120
+        cv2.imwrite(str(folder / f"{number:02d}.png"), image.astype(np.uint8))
+        rows.append(
+            {"image": f"{number:02d}.png", "patient": f"{number // 3:03d}", "finding": finding, "odd": number % 2}
+        )
+    pd.DataFrame(rows).to_csv(folder / "labels.csv", index=False)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def pretrained(images, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "swav"
+    run(
+        "swav_pretraining",
+        "train",
+        dataset_dir=images,
+        labels=images / "labels.csv",
+        output_dir=folder,
+        **SMALL,
+        **SWAV,
+    )
+    return folder
+
+
+@pytest.fixture(scope="module")
+def finetuned(images, pretrained, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "tuned"
+    overrides = {"checkpoint": pretrained / "model.pt", "freeze_epochs": 1, "max_epochs": 8, "learning_rate": 0.003}
+    settings = {**SMALL, **overrides, "dataset_dir": images, "labels": images / "labels.csv", "output_dir": folder}
+    run("resnet_finetuning", "train", **settings)
+    return folder
+
+
+@pytest.mark.parametrize("bundle", NAMES)
+def test_bundles_share_their_ids(bundle):
+    assert set(ConfigParser.load_config_file(config(bundle, "train"))) >= SHARED_IDS
+
+
+def test_the_two_fine_tunings_differ_in_their_defaults_only():
+    one, other = (ConfigParser.load_config_file(config(bundle, "train")) for bundle in NAMES[1:])
+    assert one.keys() == other.keys()
+    differing = {key for key in one if one[key] != other[key]}
+    assert differing <= {
+        *("_desc_", "backbone", "freeze_epochs", "max_epochs", "batch_size", "learning_rate", "weight_decay"),
+        *("optimizer", "settings"),
+    }
+    assert {key for key in one["settings"] if one["settings"][key] != other["settings"][key]} == {"bundle"}
+
+
+@pytest.mark.parametrize("bundle", NAMES)
+@pytest.mark.parametrize("name", ["train", "inference", "evaluate"])
+def test_no_property_is_missing(bundle, name, images):
+    if not Path(config(bundle, name)).is_file():
+        assert (bundle, name) == ("swav_pretraining", "evaluate")
+        return
+    flow = workflow(
+        bundle,
+        name,
+        "train" if name == "train" else "infer",
+        dataset_dir=str(images),
+        labels=str(images / "labels.csv"),
+    )
+    flow.initialize()
+    assert flow.check_properties() == []
+
+
+@pytest.mark.parametrize("bundle", NAMES)
+def test_no_property_is_missing_where_there_are_no_data_yet(bundle):
+    flow = workflow(bundle, "train")
+    flow.initialize()
+    assert flow.check_properties() == []
+
+
+TENSOR = {
+    "type": "object",
+    "required": [
+        "type",
+        "format",
+        "num_channels",
+        "spatial_shape",
+        "dtype",
+        "value_range",
+        "is_patch_data",
+        "channel_def",
+    ],
+}
+TENSORS = {"type": "object", "minProperties": 1, "additionalProperties": TENSOR}
+TEXT = {"type": "string", "minLength": 1}
+# MONAI downloads its schema; this states what its bundle specification asks for, so that the check runs offline.
+SCHEMA = {
+    "type": "object",
+    "required": [
+        *("schema", "version", "changelog", "monai_version", "pytorch_version", "numpy_version"),
+        *("required_packages_version", "name", "task", "description", "authors", "copyright", "network_data_format"),
+    ],
+    "not": {"required": ["optional_packages_version"]},
+    "properties": {
+        **dict.fromkeys(
+            ("schema", "version", "monai_version", "pytorch_version", "numpy_version", "name", "task"), TEXT
+        ),
+        "changelog": {"type": "object", "additionalProperties": TEXT},
+        "required_packages_version": {"type": "object", "additionalProperties": TEXT},
+        "network_data_format": {
+            "type": "object",
+            "required": ["inputs", "outputs"],
+            "properties": {"inputs": TENSORS, "outputs": TENSORS},
+        },
+    },
+}
+
+
+@pytest.mark.parametrize("bundle", NAMES)
+def test_metadata(bundle, tmp_path):
+    (tmp_path / "schema.json").write_text(json.dumps(SCHEMA))
+    verify_metadata(meta_file=config(bundle, "metadata"), filepath=str(tmp_path / "schema.json"))
+    metadata = json.loads(Path(config(bundle, "metadata")).read_text())
+    assert metadata["version"] in metadata["changelog"]
+    for name in ("LICENSE", "docs/README.md", "docs/data_license.txt", "configs/logging.conf", "models"):
+        assert (BUNDLES / bundle / name).exists()
+
+
+@pytest.mark.parametrize("bundle", NAMES)
+def test_network_shapes(bundle):
+    files = {"meta_file": config(bundle, "metadata"), "config_file": config(bundle, "inference")}
+    verify_net_in_out("network_def", device="cpu", bundle_root=str(BUNDLES / bundle), **files)
+
+
+@pytest.mark.parametrize("bundle", NAMES)
+def test_export_gives_the_same_outputs(bundle, tmp_path, monkeypatch):
+    backbone = "vit_tiny_patch16_224" if bundle.startswith("vit") else "resnet10t"
+    classes = {} if bundle.startswith("swav") else {"num_classes": 2}
+    network = create_backbone(backbone, **classes).eval()
+    torch.save(network.state_dict(), tmp_path / "model.pt")
+    overrides = {"backbone": backbone, "bundle_root": str(BUNDLES / bundle), "checkpoint": str(tmp_path / "model.pt")}
+    if classes:
+        overrides["label_names"] = ["a", "b"]
+    ckpt_export(
+        "network_def",
+        filepath=str(tmp_path / "model.ts"),
+        ckpt_file=str(tmp_path / "model.pt"),
+        meta_file=config(bundle, "metadata"),
+        config_file=config(bundle, "inference"),
+        use_trace=True,
+        input_shape=[1, 1, 224, 224],
+        **overrides,
+    )
+    image = torch.randn(2, 1, 224, 224)
+    with torch.no_grad():
+        torch.testing.assert_close(torch.jit.load(tmp_path / "model.ts")(image), network(image), rtol=1e-4, atol=1e-5)
+
+
+def test_pretraining_leaves_a_backbone_and_its_course(pretrained):
+    create_backbone("resnet10t").load_state_dict(torch.load(pretrained / "model.pt", weights_only=True), strict=True)
+    lines = [json.loads(line) for line in (pretrained / "metrics.jsonl").read_text().splitlines()]
+    assert [line["epoch"] for line in lines] == [1, 2]
+    assert all(line["chance_loss"] == pytest.approx(np.log(6)) and 0 < line["loss"] < 10 for line in lines)
+    # 60 images, 15 of them of the 5 test patients, 8 a step
+    assert lines[-1]["iteration"] == 2 * (45 // 8)
+    assert any(pretrained.glob("events.*"))
+    settings = json.loads((pretrained / "settings.json").read_text())
+    assert settings["finished_epochs"] == 2
+    assert settings["settings"]["prototypes"] == 6
+
+
+def test_fine_tuning_learns_and_predicts(finetuned, images):
+    table = pd.read_csv(finetuned / "predictions.csv", dtype={"patient": str})
+    truth = pd.read_csv(images / "labels.csv", dtype=str).set_index("image")
+    assert table.columns.tolist() == [
+        *("image", "patient", "split", "finding_true", "finding_score", "odd_true", "odd_score")
+    ]
+    assert set(table["split"]) == {"val", "test"}
+    assert (table["finding_true"].astype(str).to_numpy() == truth.loc[table["image"], "finding"].to_numpy()).all()
+    test = table[table["split"] == "test"]
+    assert roc_auc_score(test["finding_true"], test["finding_score"]) > 0.9
+    # the validation score that chose the model is that of the predictions
+    val = table[table["split"] == "val"]
+    best = max(json.loads(line)["val_auc"] for line in (finetuned / "metrics.jsonl").read_text().splitlines())
+    aucs = [roc_auc_score(val[f"{name}_true"], val[f"{name}_score"]) for name in ("finding", "odd")]
+    assert np.mean(aucs) == pytest.approx(best, abs=1e-6)
+
+
+def test_evaluate_repeats_the_predictions_and_inference_needs_no_labels(finetuned, images, tmp_path):
+    common = {"checkpoint": finetuned / "model.pt", "device": "cpu", "num_workers": 0}
+    run("resnet_finetuning", "evaluate", "infer", output_dir=tmp_path / "evaluated", **common)
+    evaluated = (tmp_path / "evaluated/predictions.csv").read_bytes()
+    assert evaluated == (finetuned / "predictions.csv").read_bytes()
+    run("resnet_finetuning", "inference", "infer", output_dir=tmp_path / "inferred", dataset_dir=images, **common)
+    scores = pd.read_csv(tmp_path / "inferred/predictions.csv").set_index("image")
+    expected = pd.read_csv(finetuned / "predictions.csv").set_index("image")["finding_score"]
+    assert scores.columns.tolist() == ["patient", "split", "finding_score", "odd_score"]
+    np.testing.assert_allclose(scores.loc[expected.index, "finding_score"], expected, atol=1e-6)
+
+
+def test_embeddings_are_the_backbone_features(pretrained, images, tmp_path):
+    common = {"checkpoint": pretrained / "model.pt", "device": "cpu", "num_workers": 0, "dataset_dir": images}
+    run("swav_pretraining", "inference", "infer", output_dir=tmp_path, **common)
+    network = create_backbone("resnet10t").eval()
+    network.load_state_dict(torch.load(pretrained / "model.pt", weights_only=True))
+    with np.load(tmp_path / "embeddings.npz") as content:
+        assert content["slice"].tolist() == [f"{number:02d}.png" for number in range(60)]
+        assert content["embedding"].shape == (60, network.num_features)
+        constant = content["embedding"].std(axis=0).max()
+    assert constant > 0
+
+
+def test_multi_class_scores_sum_to_one(images, tmp_path):
+    table = pd.read_csv(images / "labels.csv", dtype=str)
+    table["class"] = table.pop("finding").map({"0": "normal", "1": "covid"})
+    table.drop(columns="odd").to_csv(tmp_path / "classes.csv", index=False)
+    overrides = {
+        "labels": tmp_path / "classes.csv",
+        "task": "multiclass",
+        "max_epochs": 1,
+        "output_dir": tmp_path / "run",
+    }
+    run("vit_finetuning", "train", dataset_dir=images, **{**SMALL, "backbone": "vit_tiny_patch16_224", **overrides})
+    scores = pd.read_csv(tmp_path / "run/predictions.csv")[["covid_score", "normal_score"]]
+    np.testing.assert_allclose(scores.sum(axis=1), 1, atol=1e-5)
+
+
+def test_problems_leave_before_anything_is_written(tmp_path, images, caplog):
+    with pytest.raises(SystemExit) as stop:
+        run(
+            "vit_finetuning", "train", dataset_dir=tmp_path / "absent", output_dir=tmp_path / "out", backbone="vit_tine"
+        )
+    assert stop.value.code == 2
+    assert "absent: no such folder" in caplog.text
+    assert "vit_tine" in caplog.text
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_checkpoint_that_does_not_fit_is_refused(tmp_path, images, caplog):
+    torch.save(create_backbone("resnet18").state_dict(), tmp_path / "other.pt")
+    settings = {**SMALL, "dataset_dir": images, "labels": images / "labels.csv", "output_dir": tmp_path / "out"}
+    with pytest.raises(SystemExit) as stop:
+        run("resnet_finetuning", "train", checkpoint=tmp_path / "other.pt", **settings)
+    assert stop.value.code == 2
+    assert "other.pt" in caplog.text
+
+
+def command(*words, cwd=None, launcher=("-m", "monai.bundle")):
+    line = [sys.executable, "-W", "ignore", *launcher, "run", *map(str, words)]
+    return subprocess.run(line, cwd=cwd, capture_output=True, text=True, timeout=240, check=False)
+
+
+def overrides_of(settings):
+    return [word for key, value in settings.items() for word in (f"--{key}", str(value))]
+
+
+def test_the_command_line_from_another_folder(images, tmp_path):
+    settings = {
+        **SMALL,
+        "max_epochs": 1,
+        "dataset_dir": images,
+        "labels": images / "labels.csv",
+        "output_dir": "out put",
+    }
+    words = ["--config_file", config("resnet_finetuning", "train"), *overrides_of(settings)]
+    mistyped = command(*words, "--max_epoch", "3", cwd=tmp_path)
+    assert mistyped.returncode == 2
+    assert "did you mean --max_epochs?" in mistyped.stdout
+    assert not list(tmp_path.iterdir())
+    done = command(*words, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert len(pd.read_csv(tmp_path / "out put/predictions.csv")) > 0
+    again = command(*words, cwd=tmp_path)
+    assert again.returncode == 0
+    assert "this run is finished (1 epochs)" in again.stdout
+
+
+def test_two_processes_train_one_model(images, tmp_path):
+    settings = {**SMALL, **SWAV, "batch_size": 4, "dataset_dir": images, "output_dir": tmp_path / "out"}
+    launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m", "monai.bundle")
+    done = command(
+        "--config_file", str(config("swav_pretraining", "train", "multi_gpu_train")), *overrides_of(settings), launcher=launcher
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    lines = [json.loads(line) for line in (tmp_path / "out/metrics.jsonl").read_text().splitlines()]
+    # 60 images, two ranks, 4 a step
+    assert [line["iteration"] for line in lines] == [7, 14]
+    create_backbone("resnet10t").load_state_dict(torch.load(tmp_path / "out/model.pt", weights_only=True))
