@@ -64,7 +64,7 @@ def split_by_patient(table: pd.DataFrame, fractions: Sequence[float], seed: int)
     strata = patterns.astype(str).agg("".join, axis=1) if labels else pd.Series("", index=patterns.index)
     # Rare patterns first: each stratum continues where the last one left the quotas, so small strata spread too.
     generator = np.random.default_rng(seed)
-    order = []
+    order: list[str] = []
     for stratum in strata.value_counts().sort_index().sort_values(kind="stable").index:
         order.extend(generator.permutation(strata.index[strata == stratum].to_numpy()))
     return table.assign(split=table["patient"].map(dict(zip(order, _dealt(len(order), shares), strict=True))))

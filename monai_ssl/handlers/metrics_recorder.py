@@ -84,8 +84,9 @@ class MetricsRecorder:
         values.update(self.constants)
         if self.evaluator is not None and self.evaluator.state.epoch == engine.state.epoch:
             values.update({f"val_{name}": float(value) for name, value in self.evaluator.state.metrics.items()})
-        line = {"epoch": engine.state.epoch, "iteration": engine.state.iteration}
-        line |= {name: value if math.isfinite(value) else None for name, value in values.items()}
+        # JSON has no word for NaN, as the AUC of a label with one class is
+        finite = {name: value if math.isfinite(value) else None for name, value in values.items()}
+        line = {"epoch": engine.state.epoch, "iteration": engine.state.iteration, **finite}
         with open(self.path, "a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
         if self.writer is not None:

@@ -15,9 +15,10 @@ from __future__ import annotations
 
 import logging
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import ignite.distributed as idist
 import numpy as np
@@ -31,7 +32,7 @@ __all__ = ["EmbeddingSaver", "PredictionSaver"]
 logger = logging.getLogger(__name__)
 
 
-class _OutputSaver:
+class _OutputSaver(ABC):
     """Collect one row per item on every rank, and let rank 0 save them all when the evaluator is done."""
 
     def __init__(self, path: str | os.PathLike) -> None:
@@ -45,7 +46,7 @@ class _OutputSaver:
         engine.add_event_handler(Events.COMPLETED, self._finish)
 
     def _finish(self, _: Engine) -> None:
-        shares = idist.all_gather(self.rows) if idist.get_world_size() > 1 else [self.rows]
+        shares = cast(list[list[tuple]], idist.all_gather(self.rows)) if idist.get_world_size() > 1 else [self.rows]
         if idist.get_rank() == 0:
             # Ranks share the items in turn; sorted by id the order is that of one process.
             rows = sorted((row for share in shares for row in share), key=lambda row: row[0])
@@ -56,11 +57,13 @@ class _OutputSaver:
         for item, output in zip(engine.state.batch, engine.state.output, strict=True):
             self.rows.append(self._row(item, output["pred"].detach().float().cpu().numpy()))
 
+    @abstractmethod
     def _row(self, item: dict[str, Any], pred: np.ndarray) -> tuple:
-        raise TypeError(f"{type(self).__name__} saves nothing by itself")
+        """The row of one item; its first entry is the item's id."""
 
+    @abstractmethod
     def _save(self, rows: list[tuple]) -> None:
-        raise TypeError(f"{type(self).__name__} saves nothing by itself")
+        """Write all rows to `self.path`, atomically."""
 
 
 class PredictionSaver(_OutputSaver):

@@ -24,6 +24,7 @@ import ignite.distributed as idist
 import numpy as np
 import torch
 from ignite.engine import Engine, Events
+from monai.engines import Evaluator
 from torch import nn
 
 from monai_ssl.files import atomic_path
@@ -57,7 +58,7 @@ class ResumableCheckpoint:
         network: nn.Module,
         optimizer: torch.optim.Optimizer,
         lr_scheduler: Any = None,
-        evaluator: Engine | None = None,
+        evaluator: Evaluator | None = None,
     ) -> None:
         self.path = Path(path)
         self.parts: dict[str, Any] = {"network": network, "optimizer": optimizer}

@@ -54,13 +54,11 @@ class LoadSlice(Transform):
             ValueError: when the file cannot be read as an image, naming it.
         """
         if str(file).endswith(".npy"):
-            image = np.array(np.load(file, mmap_mode="r", allow_pickle=False)[row])
-        else:
-            image = cv2.imread(str(file), cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH)
-            if image is None:
-                raise ValueError(
-                    f"{file}: not an image that can be read; allowed are grey or colour PNG, JPEG, TIFF, BMP"
-                )
+            volume = np.load(file, mmap_mode="r", allow_pickle=False)
+            return torch.from_numpy(np.array(volume[row]))[None]
+        image = cv2.imread(str(file), cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH)
+        if image is None:
+            raise ValueError(f"{file}: not an image that can be read; allowed are grey or colour PNG, JPEG, TIFF, BMP")
         return torch.from_numpy(image)[None]
 
 
