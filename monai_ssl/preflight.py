@@ -79,7 +79,7 @@ def check(data: ImageData, settings: dict[str, Any], *splits: str) -> None:
         if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
             problems.append(f"--{name} must be a number above 0, got {value!r}")
     for split in splits:
-        count, batch = len(data.items(split)), settings["batch_size"]
+        count, batch = data.count(split), settings["batch_size"]
         if not problems and count < batch:
             problems.append(f"{count} images in the split {split} do not fill one batch of {batch}; lower --batch_size")
     if not timm.is_model(settings["backbone"]):

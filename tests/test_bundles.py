@@ -14,6 +14,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -245,6 +246,20 @@ def test_fine_tuning_learns_and_predicts(finetuned, images):
     best = max(json.loads(line)["val_auc"] for line in (finetuned / "metrics.jsonl").read_text().splitlines())
     aucs = [roc_auc_score(val[f"{name}_true"], val[f"{name}_score"]) for name in ("finding", "odd")]
     assert np.mean(aucs) == pytest.approx(best, abs=1e-6)
+
+
+def test_a_run_stopped_before_its_predictions_makes_them(finetuned, images, tmp_path):
+    copy = shutil.copytree(finetuned, tmp_path / "copy")
+    expected = (copy / "predictions.csv").read_bytes()
+    (copy / "predictions.csv").unlink()
+    record = json.loads((copy / "settings.json").read_text())
+    del record["finished_epochs"]
+    (copy / "settings.json").write_text(json.dumps(record))
+    settings = {
+        key: record["settings"][key] for key in (*SMALL, "checkpoint", "freeze_epochs", "learning_rate", "labels")
+    }
+    run("resnet_finetuning", "train", **settings, dataset_dir=images, output_dir=copy)
+    assert (copy / "predictions.csv").read_bytes() == expected
 
 
 def test_evaluate_repeats_the_predictions_and_inference_needs_no_labels(finetuned, images, tmp_path):

@@ -78,8 +78,8 @@ def test_other_programs_are_left_alone(command):
 class _Data:
     problems = ("labels.csv: no such label file",)
 
-    def items(self, *_):
-        return []
+    def count(self, *_):
+        return 0
 
 
 def test_all_problems_are_named_at_once(caplog, tmp_path):

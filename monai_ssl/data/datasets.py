@@ -87,8 +87,9 @@ class ImageData:
         except (OSError, ValueError) as error:
             self.problems.append(str(error))
 
-    def __len__(self) -> int:
-        return len(self.table)
+    def count(self, *splits: str) -> int:
+        """How many items :py:meth:`items` gives."""
+        return int(self.table["split"].isin(splits).sum()) if splits else len(self.table)
 
     def items(self, *splits: str) -> list[dict[str, Any]]:
         """

@@ -14,7 +14,8 @@
 from __future__ import annotations
 
 import textwrap
-from typing import Any, Protocol
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple, Protocol
 
 import cv2
 import numpy as np
@@ -24,7 +25,15 @@ from matplotlib.figure import Figure
 
 from monai_ssl.visualize.figures import GRID, INK, SOFT, new_axes, style_axes
 
-__all__ = ["axis_strip", "contact_sheet", "exemplar_images", "exemplar_table", "reduction_summary", "typical_volume"]
+__all__ = [
+    "axis_strip",
+    "contact_sheet",
+    "dropped_table",
+    "exemplar_images",
+    "exemplar_table",
+    "reduction_summary",
+    "typical_volume",
+]
 
 
 class _Store(Protocol):
@@ -34,12 +43,19 @@ class _Store(Protocol):
     def read(self, name: str, /) -> np.ndarray: ...
 
 
+class _Tile(NamedTuple):
+    slice: str
+    text: str
+    kept: bool
+
+
 def contact_sheet(
     store: _Store,
     volume: str | None = None,
     limit: int = 24,
     columns: int = 6,
     window: tuple[float, float] | None = None,
+    dropped_from: _Store | None = None,
 ) -> Figure:
     """
     The kept slices of one volume as pictures, and along its axis which slices were kept or dropped at what distance.
@@ -47,15 +63,18 @@ def contact_sheet(
     Args:
         store: a :py:class:`monai_ssl.data.SliceStore`; dropped slices are not in it, so only exemplars have pictures.
         volume: its id in the store; by default the most typical one, see :py:func:`typical_volume`.
-        limit: at most so many pictures; of more, evenly spaced ones are shown, the first and last always.
+        limit: at most so many exemplars; of more, evenly spaced ones are shown, the first and last always.
         columns: pictures a row.
         window: lowest and highest value shown, in the store's units; by default the 0.5th and 99.5th percentile.
+        dropped_from: a store of the same volumes and key that holds the dropped slices, as `--reduce all` makes it.
+            Each exemplar then begins a row, followed by dropped slices that it stands for, with a thin dashed border.
 
     Returns:
         A figure that pyplot does not know: `figure.savefig("contact_sheet.png")` writes it.
 
     Raises:
         ValueError: when the store has no such volume, or no kept slice.
+        KeyError: when `dropped_from` does not hold a dropped slice.
 
     Example:
         >>> from monai_ssl.data import SliceStore  # doctest: +SKIP
@@ -64,21 +83,23 @@ def contact_sheet(
     volume = typical_volume(store.table) if volume is None else volume
     rows = _of_volume(store.table, volume)
     exemplars = exemplar_table(store.table, volume, limit)
-    columns = min(columns, len(exemplars))
-    lines = -(-len(exemplars) // columns)
-    figure = Figure(figsize=(1.6 * columns, 1.3 + 2.05 * lines), layout="constrained")
-    grid = figure.add_gridspec(lines + 1, columns, height_ratios=[1.1] + [2.0] * lines)
+    if dropped_from is None:
+        tiles = [_Tile(row.slice, caption(row), True) for row in exemplars.itertuples()]
+        lines = [tiles[start : start + columns] for start in range(0, len(tiles), columns)]
+    else:
+        lines = _lines_with_dropped(exemplars, dropped_table(store.table, volume, exemplars["slice"], columns - 1))
+    wide = max(map(len, lines))
+    figure = Figure(figsize=(1.6 * max(wide, 3), 1.3 + 2.05 * len(lines)), layout="constrained")
+    grid = figure.add_gridspec(len(lines) + 1, wide, height_ratios=[1.1] + [2.0] * len(lines))
     strip = figure.add_subplot(grid[0, :])
     style_axes(strip)
     _draw_strip(strip, rows)
     kept = int(rows["kept"].sum())
     strip.set_title(f"{kept} of {len(rows)} slices kept, {len(exemplars)} shown", fontsize=10, loc="left", color=INK)
-    images = exemplar_images(store, exemplars["slice"].tolist(), window)
-    for position, (image, exemplar) in enumerate(zip(images, exemplars.itertuples(), strict=True)):
-        axes = figure.add_subplot(grid[1 + position // columns, position % columns])
-        axes.imshow(image, cmap="gray", vmin=0, vmax=255)
-        axes.set_axis_off()
-        axes.set_title("\n".join(textwrap.wrap(caption(exemplar), 24)), fontsize=7, color=INK)
+    places = [(tile, line, column) for line, tiles in enumerate(lines) for column, tile in enumerate(tiles)]
+    images = exemplar_images(store, [tile.slice for tile, _, _ in places], window, dropped_from=dropped_from)
+    for image, (tile, line, column) in zip(images, places, strict=True):
+        _draw_tile(figure.add_subplot(grid[1 + line, column]), image, tile)
     return figure
 
 
@@ -116,27 +137,56 @@ def exemplar_table(table: pd.DataFrame, volume: str, limit: int | None = None) -
             "distance": groups["distance"].to_numpy(),
         }
     )
-    if limit is not None and len(exemplars) > limit:
-        exemplars = exemplars.iloc[np.linspace(0, len(exemplars) - 1, limit).round().astype(int)]
-    return exemplars.reset_index(drop=True)
+    return (exemplars if limit is None else _evenly(exemplars, limit)).reset_index(drop=True)
+
+
+def dropped_table(table: pd.DataFrame, volume: str, exemplars: Iterable[str], each: int) -> pd.DataFrame:
+    """
+    Slices of a volume that were dropped, to be shown with the exemplars that stand for them.
+
+    Args:
+        table: of a slice store.
+        volume: its id.
+        exemplars: ids of kept slices.
+        each: at most so many for an exemplar; of more, evenly spaced ones, the first and last always.
+
+    Returns:
+        `slice, index, exemplar, distance`, exemplar by exemplar, each in the order of the volume.
+    """
+    rows = _of_volume(table, volume)
+    dropped = rows.loc[~rows["kept"], ["slice", "index", "exemplar", "distance"]]
+    groups = [_evenly(dropped[dropped["exemplar"] == exemplar], each) for exemplar in exemplars]
+    return pd.concat([dropped.iloc[:0], *groups], ignore_index=True)
 
 
 def exemplar_images(
-    store: _Store, slices: list[str], window: tuple[float, float] | None = None, size: int | None = 256
+    store: _Store,
+    slices: Sequence[str],
+    window: tuple[float, float] | None = None,
+    size: int | None = 256,
+    dropped_from: _Store | None = None,
 ) -> list[np.ndarray]:
     """
     Stored slices as 8-bit pictures in one common window.
 
     Args:
         store: a slice store.
-        slices: ids of kept slices.
+        slices: ids of kept slices, and of dropped ones with `dropped_from`.
         window: lowest and highest value shown; by default the 0.5th and 99.5th percentile over these slices.
         size: the longer side at most, in pixels; None keeps all.
+        dropped_from: another store of the same volumes and key, from which slices that `store` dropped are read.
 
     Returns:
         (h, w) uint8 each, in display orientation.
+
+    Raises:
+        KeyError: when no store holds a slice.
     """
-    images = [_shrunk(np.asarray(store.read(name), np.float32), size) for name in slices]
+    kept = set(store.table.loc[store.table["kept"].astype(bool), "slice"])
+    sources = [store if dropped_from is None or name in kept else dropped_from for name in slices]
+    images = [
+        _shrunk(np.asarray(source.read(name), np.float32), size) for source, name in zip(sources, slices, strict=True)
+    ]
     low, high = window or np.percentile(np.concatenate([image.ravel() for image in images]), (0.5, 99.5))
     scale = 255 / max(high - low, 1e-6)
     return [np.clip((image - low) * scale, 0, 255).round().astype(np.uint8) for image in images]
@@ -195,12 +245,38 @@ def caption(exemplar: Any) -> str:
     )
 
 
+def dropped_caption(dropped: Any) -> str:
+    return f"slice {dropped.index:.0f} dropped, distance {dropped.distance:.3g}"
+
+
 def _of_volume(table: pd.DataFrame, volume: str) -> pd.DataFrame:
     rows = table[table["volume"].astype(str) == str(volume)].sort_values("index")
     if rows.empty:
         known = ", ".join(table["volume"].astype(str).unique()[:3])
         raise ValueError(f"the store has no volume {volume!r}; it has {table['volume'].nunique()}, such as {known}")
     return rows.assign(kept=rows["kept"].astype(bool), distance=rows["distance"].astype(float).fillna(0.0))
+
+
+def _evenly(rows: pd.DataFrame, limit: int) -> pd.DataFrame:
+    return rows if len(rows) <= limit else rows.iloc[np.linspace(0, len(rows) - 1, limit).round().astype(int)]
+
+
+def _lines_with_dropped(exemplars: pd.DataFrame, dropped: pd.DataFrame) -> list[list[_Tile]]:
+    lines = []
+    for exemplar in exemplars.itertuples():
+        beside = dropped[dropped["exemplar"] == exemplar.slice].itertuples()
+        tiles = [_Tile(row.slice, dropped_caption(row), False) for row in beside]
+        lines.append([_Tile(exemplar.slice, caption(exemplar), True), *tiles])
+    return lines
+
+
+def _draw_tile(axes: Axes, image: np.ndarray, tile: _Tile) -> None:
+    axes.imshow(image, cmap="gray", vmin=0, vmax=255)
+    axes.set(xticks=[], yticks=[])
+    color, width, style = (INK, 2.5, "-") if tile.kept else (SOFT, 0.8, (0, (4, 3)))
+    for spine in axes.spines.values():
+        spine.set(color=color, linewidth=width, linestyle=style)
+    axes.set_title("\n".join(textwrap.wrap(tile.text, 24)), fontsize=7, color=INK if tile.kept else SOFT)
 
 
 def _draw_strip(axes: Axes, rows: pd.DataFrame) -> None:

@@ -41,7 +41,7 @@ def test_items_join_images_and_labels_by_bare_name(folder):
     assert data.problems == []
     assert data.label_names == ["finding", "other"]
     items = data.items("train", "val", "test")
-    assert len(items) == 24
+    assert len(items) == data.count() == sum(data.count(split) for split in ("train", "val", "test")) == 24
     for item in items:
         number = int(item["id"].split("_")[1].split(".")[0])
         assert item["image"].endswith(f"images/{item['id']}")

@@ -1,0 +1,63 @@
+# Copyright (c) monai_ssl contributors
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Put a trained model and its settings into a copy of its bundle, in the form of the MONAI model zoo."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import sys
+from pathlib import Path
+
+BUNDLES = Path(__file__).resolve().parents[1] / "bundles"
+
+
+def main() -> None:
+    """Copy, and print where the package lies."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("bundle", choices=sorted(path.name for path in BUNDLES.iterdir() if path.is_dir()))
+    parser.add_argument("run", type=Path, help="finished run folder, with model.pt and settings.json")
+    parser.add_argument("output", type=Path, help="new folder; a zip of it is written beside it")
+    arguments = parser.parse_args()
+    try:
+        package(arguments.bundle, arguments.run, arguments.output)
+    except (OSError, ValueError) as error:
+        sys.exit(str(error))
+    print(f"{arguments.output} and {arguments.output}.zip")
+
+
+def package(bundle: str, run: Path, output: Path) -> None:
+    """
+    Write `output` and `output`.zip. Paths of the run's machine are left out of the settings.
+
+    Raises:
+        ValueError: when the run is of another bundle, or `output` is there already.
+        OSError: when a file of the run is missing.
+    """
+    record = json.loads((run / "settings.json").read_text(encoding="utf-8"))
+    trained_by = record["settings"]["bundle"]
+    if trained_by != bundle:
+        raise ValueError(f"{run}: trained by the bundle {trained_by}, not {bundle}; package that one")
+    if output.exists():
+        raise ValueError(f"{output}: is there already; choose a new folder")
+    shutil.copytree(BUNDLES / bundle, output, ignore=shutil.ignore_patterns("output", "*.pt", ".gitkeep"))
+    (output / "models").mkdir(exist_ok=True)
+    shutil.copy(run / "model.pt", output / "models" / "model.pt")
+    for name in ("dataset_dir", "labels", "checkpoint"):
+        record["settings"].pop(name, None)
+    (output / "models" / "settings.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    shutil.make_archive(str(output), "zip", output.parent, output.name)
+
+
+if __name__ == "__main__":
+    main()
