@@ -26,7 +26,7 @@ benchmark: .venv/.ready  ## measure against the named peers, printing ratios
 	@for file in $(filter-out benchmarks/peers.py,$(wildcard benchmarks/*.py)); do echo "== $$file"; $(RUN) "$$file" || exit 1; done
 
 clean:  ## remove the environment, caches and quickstart's results
-	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist monai_ssl.egg-info runs
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist monai_ssl.egg-info runs/quickstart
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # uv where the machine has it, else uv from PyPI inside .venv; the stamp is written last, so a broken set-up is redone.

@@ -20,11 +20,14 @@ from __future__ import annotations
 
 import difflib
 import logging
+import math
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Any
 
+import ignite.distributed as idist
 import timm
 from fire.parser import DefaultParseValue
 from monai.bundle import ConfigParser
@@ -74,19 +77,13 @@ def check(data: ImageData, settings: dict[str, Any], *splits: str) -> None:
         SystemExit: code 2.
     """
     problems = list(data.problems)
-    for name in ("max_epochs", "batch_size", "image_size", "in_channels", "learning_rate"):
-        value = settings.get(name, 1)
-        if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
-            problems.append(f"--{name} must be a number above 0, got {value!r}")
-    for split in splits:
-        count, batch = data.count(split), settings["batch_size"]
-        if not problems and count < batch:
-            problems.append(f"{count} images in the split {split} do not fill one batch of {batch}; lower --batch_size")
-    if not timm.is_model(settings["backbone"]):
-        near = difflib.get_close_matches(settings["backbone"].split(".")[0], timm.list_models(), n=3)
-        problems.append(
-            f"--backbone {settings['backbone']!r} is no model of timm; nearest: {', '.join(near) or 'none'}"
-        )
+    problems += _number_problems(settings)
+    if not problems:
+        problems += _count_problems(data, settings, splits)
+    backbone = str(settings["backbone"])
+    if not timm.is_model(backbone):
+        near = difflib.get_close_matches(backbone.split(".")[0], timm.list_models(), n=3)
+        problems.append(f"--backbone {backbone!r} is no model of timm; nearest: {', '.join(near) or 'none'}")
     checkpoint = settings.get("checkpoint")
     if checkpoint is not None and not Path(checkpoint).is_file():
         problems.append(f"--checkpoint {checkpoint}: no such file; leave it out to start from random weights")
@@ -137,15 +134,57 @@ def refuse_unknown_overrides() -> None:
     files = _config_files(arguments)
     if not files:
         return
-    known = set(ConfigParser.load_config_files(files))
+    config = ConfigParser.load_config_files(files)
+    hints = {name: _hint_if_unknown(name, config) for name in sorted(arguments.keys() - _RUN_ARGUMENTS)}
+    refuse([f"--{name}: no such setting in {', '.join(files)}; {hint}" for name, hint in hints.items() if hint])
+
+
+def _number_problems(settings: dict[str, Any]) -> list[str]:
     problems = []
-    for name in arguments.keys() - _RUN_ARGUMENTS:
-        top = name.replace("::", "#").split("#")[0].removeprefix("+")
-        if top not in known:
-            near = difflib.get_close_matches(top, known | _RUN_ARGUMENTS, n=1)
-            hint = f"did you mean --{near[0]}?" if near else f"known names: {', '.join(sorted(known))}"
-            problems.append(f"--{name}: no such setting in {', '.join(map(str, files))}; {hint}")
-    refuse(sorted(problems))
+    for name in ("max_epochs", "batch_size", "image_size", "in_channels", "val_interval", "learning_rate", "std"):
+        value = settings.get(name, 1)
+        kind, word = (int | float, "number") if name in ("learning_rate", "std") else (int, "whole number")
+        if isinstance(value, bool) or not isinstance(value, kind) or not value > 0:
+            problems.append(f"--{name} must be a {word} above 0, got {value!r}")
+    if not problems and settings.get("val_interval", 0) > settings.get("max_epochs", math.inf):
+        problems.append(
+            f"--val_interval {settings['val_interval']} is above --max_epochs {settings['max_epochs']}: no epoch would "
+            "be validated, so none could be chosen"
+        )
+    return problems
+
+
+def _count_problems(data: ImageData, settings: dict[str, Any], splits: tuple[str, ...]) -> list[str]:
+    problems, processes, batch = [], idist.get_world_size(), settings["batch_size"]
+    each = "" if processes == 1 else f" in each of {processes} processes"
+    for split in splits:
+        count = data.count(split)
+        if count < batch * processes:
+            problems.append(
+                f"{count} images in the split {split} do not fill one batch of {batch}{each}; lower --batch_size"
+            )
+    if 0 < data.count("val") < processes:
+        problems.append(f"{data.count('val')} validation images are too few for {processes} processes; start fewer")
+    return problems
+
+
+def _hint_if_unknown(name: str, config: Any) -> str | None:
+    parts = name.removeprefix("+").replace("::", "#").split("#")
+    here = config
+    for depth, part in enumerate(parts):
+        if isinstance(here, dict) and part in here:
+            here = here[part]
+        elif isinstance(here, list) and part.isdecimal() and int(part) < len(here):
+            here = here[int(part)]
+        elif isinstance(here, dict) and "_target_" in here and depth == len(parts) - 1:
+            return None  # an optional argument of a component, which refuses what it does not know
+        else:
+            names = [str(key) for key in here] if isinstance(here, dict) else []
+            near = difflib.get_close_matches(part, [*names, *(() if depth else _RUN_ARGUMENTS)], n=1)
+            if near:
+                return f"did you mean --{'::'.join([*parts[:depth], near[0]])}?"
+            return f"known names{' there' if depth else ''}: {', '.join(sorted(names)) or 'none'}"
+    return None
 
 
 def _command_line() -> dict[str, Any]:
@@ -155,9 +194,9 @@ def _command_line() -> dict[str, Any]:
     arguments: dict[str, Any] = {}
     words = sys.argv[1:]
     for word, following in zip(words, [*words[1:], "--"], strict=True):
-        if word.startswith("--") and len(word) > 2:
-            name, equals, value = word[2:].partition("=")
-            # fire takes a hyphen for an underscore
+        # fire takes one hyphen for two, and within a name a hyphen for an underscore
+        if re.match("--?[A-Za-z_+]", word):
+            name, equals, value = word.lstrip("-").partition("=")
             arguments[name.replace("-", "_")] = value if equals else following
     if "args_file" in arguments:
         arguments = {**ConfigParser.load_config_files(arguments["args_file"]), **arguments}

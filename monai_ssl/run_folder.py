@@ -21,7 +21,7 @@ import platform
 import sys
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import ignite.distributed as idist
 
@@ -33,6 +33,9 @@ logger = logging.getLogger(__name__)
 
 # These change how long and where a run computes, not what it computes.
 _MAY_DIFFER = ("max_epochs", "num_workers", "device")
+_OPENED = -1
+# What a run that was killed at its very start may leave without settings.json.
+_REMAINS = (".lock", ".settings.json.partial")
 _PACKAGES = ("monai_ssl", "monai", "torch", "pytorch-ignite", "timm", "numpy")
 
 
@@ -69,13 +72,11 @@ class RunFolder:
             SystemExit: code 2 when another process holds it, when it belongs to a run with other settings or to no run
                 of ours; code 0 when its run is finished.
         """
-        if idist.get_rank() == 0:
-            try:
-                self._open()
-            except (OSError, ValueError) as error:
-                logger.error("%s", error)
-                raise SystemExit(2) from error
-        idist.barrier()
+        code = self._try_to_open() if idist.get_rank() == 0 else _OPENED
+        # All ranks leave alike: one that trained on alone would wait for the others forever.
+        code = int(cast(float, idist.broadcast(float(code), src=0)))
+        if code != _OPENED:
+            raise SystemExit(code)
 
     def finish(self) -> None:
         """Record that the run ended, with its number of epochs."""
@@ -86,25 +87,29 @@ class RunFolder:
         """Let other processes have the folder."""
         self._held.close()
 
-    def _open(self) -> None:
-        self._held.enter_context(lock_folder(self.path))
+    def _try_to_open(self) -> int:
         try:
-            self._compare_with_earlier_run()
-        except BaseException:
+            self._held.enter_context(lock_folder(self.path))
+            if self._goes_on():
+                self._write()
+                return _OPENED
+        except (OSError, ValueError) as error:
+            logger.error("%s", error)
             self.close()
-            raise
+            return 2
+        self.close()
+        return 0
 
-    def _compare_with_earlier_run(self) -> None:
+    def _goes_on(self) -> bool:
         record = _read_record(self.path / "settings.json")
         if record is None:
-            foreign = sorted(entry.name for entry in self.path.iterdir() if entry.name != ".lock")
+            foreign = sorted(entry.name for entry in self.path.iterdir() if entry.name not in _REMAINS)
             if foreign:
                 raise ValueError(
                     f"{self.path}: holds {', '.join(foreign[:3])} but no settings.json, so it is no run folder; "
                     "give --output_dir a new or empty folder"
                 )
-            self._write()
-            return
+            return True
         earlier = record["settings"]
         different = [
             f"{name} was {earlier.get(name)!r}, now {self.settings.get(name)!r}"
@@ -124,8 +129,8 @@ class RunFolder:
                 self.path,
                 finished,
             )
-            raise SystemExit(0)
-        self._write()
+            return False
+        return True
 
     def _write(self, **progress: int) -> None:
         versions = {"python": platform.python_version()} | {name: _version(name) for name in _PACKAGES}
@@ -155,6 +160,9 @@ def recorded_settings(model: str | os.PathLike, defaults: dict[str, Any]) -> dic
     except ValueError as error:
         logger.error("%s", error)
         raise SystemExit(2) from error
+    if record is None and Path(model).is_file():
+        logger.warning("%s: no settings.json beside it; give the settings that it was trained with, window, mean and "
+                       "std above all, where they differ from %s", model, defaults)  # fmt: skip
     recorded = {} if record is None else record["settings"]
     return {name: recorded.get(name, value) for name, value in defaults.items()}
 

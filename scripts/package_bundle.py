@@ -41,17 +41,22 @@ def package(bundle: str, run: Path, output: Path) -> None:
     Write `output` and `output`.zip. Paths of the run's machine are left out of the settings.
 
     Raises:
-        ValueError: when the run is of another bundle, or `output` is there already.
+        ValueError: when the run is of another bundle or not finished, or `output` is there already.
         OSError: when a file of the run is missing.
     """
     record = json.loads((run / "settings.json").read_text(encoding="utf-8"))
     trained_by = record["settings"]["bundle"]
     if trained_by != bundle:
         raise ValueError(f"{run}: trained by the bundle {trained_by}, not {bundle}; package that one")
+    if "finished_epochs" not in record:
+        raise ValueError(f"{run}: not trained to its end; finish it with the command that began it")
     if output.exists():
         raise ValueError(f"{output}: is there already; choose a new folder")
-    shutil.copytree(BUNDLES / bundle, output, ignore=shutil.ignore_patterns("output", "*.pt", ".gitkeep"))
-    (output / "models").mkdir(exist_ok=True)
+    # Named one by one: a bundle's folder is also where data and results go by default, and those are not for sharing.
+    for name in ("configs", "docs"):
+        shutil.copytree(BUNDLES / bundle / name, output / name)
+    shutil.copy(BUNDLES / bundle / "LICENSE", output / "LICENSE")
+    (output / "models").mkdir()
     shutil.copy(run / "model.pt", output / "models" / "model.pt")
     for name in ("dataset_dir", "labels", "checkpoint"):
         record["settings"].pop(name, None)

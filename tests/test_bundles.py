@@ -263,7 +263,11 @@ def test_a_run_stopped_before_its_predictions_makes_them(finetuned, images, tmp_
 
 
 def test_evaluate_repeats_the_predictions_and_inference_needs_no_labels(finetuned, images, tmp_path):
-    common = {"checkpoint": finetuned / "model.pt", "device": "cpu", "num_workers": 0}
+    # batches of one size, since the last digits of a convolution may depend on it
+    common = {
+        "checkpoint": finetuned / "model.pt",
+        **{key: SMALL[key] for key in ("batch_size", "device", "num_workers")},
+    }
     run("resnet_finetuning", "evaluate", "infer", output_dir=tmp_path / "evaluated", **common)
     evaluated = (tmp_path / "evaluated/predictions.csv").read_bytes()
     assert evaluated == (finetuned / "predictions.csv").read_bytes()
@@ -320,6 +324,35 @@ def test_a_checkpoint_that_does_not_fit_is_refused(tmp_path, images, capsys):
         run("resnet_finetuning", "train", checkpoint=tmp_path / "other.pt", **settings)
     assert stop.value.code == 2
     assert "other.pt: read as layout timm" in capsys.readouterr().out
+    # so the corrected command may use the folder
+    assert not (tmp_path / "out").exists()
+
+
+def test_without_an_auc_in_validation_the_last_model_is_kept(images, tmp_path):
+    table = pd.read_csv(images / "labels.csv", dtype=str).drop(columns="odd")
+    patient = table["patient"].astype(int)
+    table["split"] = np.where(patient < 12, "train", "test")
+    table.loc[patient.isin([13, 15]), "split"] = "val"
+    assert set(table.loc[table["split"] == "val", "finding"]) == {"1"}
+    table.to_csv(tmp_path / "labels.csv", index=False)
+    settings = {**SMALL, "dataset_dir": images, "labels": tmp_path / "labels.csv", "output_dir": tmp_path / "out"}
+    run("resnet_finetuning", "train", **settings)
+    model, last = (torch.load(tmp_path / "out" / name, weights_only=True) for name in ("model.pt", "checkpoint.pt"))
+    assert all(torch.equal(tensor, last["network"][name]) for name, tensor in model.items())
+
+
+def test_settings_name_folders_from_the_root(images, tmp_path, monkeypatch):
+    monkeypatch.chdir(images.parent)
+    settings = {**SMALL, "max_epochs": 1, "dataset_dir": images.name, "labels": f"{images.name}/labels.csv"}
+    run("resnet_finetuning", "train", **settings, output_dir="out")
+    record = json.loads((images.parent / "out/settings.json").read_text())["settings"]
+    assert (record["dataset_dir"], record["labels"]) == (str(images), str(images / "labels.csv"))
+    monkeypatch.chdir(tmp_path)
+    common = {key: SMALL[key] for key in ("batch_size", "device", "num_workers")}
+    model = images.parent / "out/model.pt"
+    run("resnet_finetuning", "evaluate", "infer", checkpoint=model, output_dir="evaluated", **common)
+    evaluated = (tmp_path / "evaluated/predictions.csv").read_bytes()
+    assert evaluated == (images.parent / "out/predictions.csv").read_bytes()
 
 
 def command(*words, cwd=None, launcher=("-m", "monai.bundle")):
@@ -362,3 +395,23 @@ def test_two_processes_train_one_model(images, tmp_path):
     # 60 images, two ranks, 4 a step
     assert [line["iteration"] for line in lines] == [7, 14]
     create_backbone("resnet10t").load_state_dict(torch.load(tmp_path / "out/model.pt", weights_only=True))
+    again = command("--config_file", files, *overrides_of(settings), launcher=launcher)
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert "this run is finished (2 epochs)" in again.stdout
+
+
+def test_a_package_holds_no_data(finetuned, tmp_path, monkeypatch):
+    sys.path.insert(0, str(BUNDLES.parent / "scripts"))
+    try:
+        import package_bundle
+    finally:
+        sys.path.pop(0)
+    shutil.copytree(BUNDLES / "resnet_finetuning", tmp_path / "bundles/resnet_finetuning")
+    (tmp_path / "bundles/resnet_finetuning/dataset").mkdir()
+    (tmp_path / "bundles/resnet_finetuning/dataset/.pseudonym_key").write_text("secret")
+    monkeypatch.setattr(package_bundle, "BUNDLES", tmp_path / "bundles")
+    package_bundle.package("resnet_finetuning", finetuned, tmp_path / "package")
+    entries = sorted(entry.name for entry in (tmp_path / "package").iterdir())
+    assert entries == ["LICENSE", "configs", "docs", "models"]
+    settings = json.loads((tmp_path / "package/models/settings.json").read_text())["settings"]
+    assert not {"dataset_dir", "labels", "checkpoint"} & settings.keys()

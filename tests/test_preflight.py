@@ -23,7 +23,9 @@ from monai_ssl import preflight
 def command(tmp_path, monkeypatch):
     configs = tmp_path / "my bundle" / "configs"
     configs.mkdir(parents=True)
-    (configs / "train.json").write_text(json.dumps({"max_epochs": 3, "train": {"trainer": {}}}))
+    (configs / "train.json").write_text(
+        json.dumps({"max_epochs": 3, "train": {"trainer": {"_target_": "X", "a": 1}, "handlers": [{}]}})
+    )
     (configs / "more.json").write_text(json.dumps({"extra_option": 3}))
 
     def run_as(*words, module="site-packages/monai/bundle/__main__.py"):
@@ -50,14 +52,26 @@ def test_known_overrides_pass_and_the_root_is_found(command, tmp_path, words):
 
 @pytest.mark.parametrize(
     ("word", "hint"),
-    [("--max_epoch", "did you mean --max_epochs?"), ("--trian::x", "did you mean --train?"), ("--zzz", "known names")],
+    [
+        *[
+            ("--max_epoch", "did you mean --max_epochs?"),
+            ("--trian::x", "did you mean --train?"),
+            ("--zzz", "known names"),
+        ],
+        *[
+            ("-max_epoch", "did you mean --max_epochs?"),
+            ("--train::max_epochs", "known names there: handlers, trainer"),
+        ],
+        *[("--train#trianer", "did you mean --train::trainer?"), ("--train::handlers::1", "known names there: none")],
+        *[("--max_epochs::x", "known names there: none"), ("--train::trianer::a", "did you mean --train::trainer?")],
+    ],
 )
 def test_an_unknown_override_is_refused_with_the_nearest_name(command, caplog, word, hint):
     command("run", "--config_file", "CONFIGS/train.json", word, "5")
     with pytest.raises(SystemExit) as stop:
         preflight.refuse_unknown_overrides()
     assert stop.value.code == 2
-    assert word in caplog.text
+    assert word.lstrip("-") in caplog.text
     assert hint in caplog.text
 
 
@@ -80,6 +94,32 @@ class _Data:
 
     def count(self, *_):
         return 0
+
+
+class _FewImages(_Data):
+    problems = ()
+
+    def count(self, split):
+        return {"train": 10, "val": 1}[split]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"batch_size": 2.5}, "--batch_size must be a whole number above 0, got 2.5"),
+        ({"std": 0}, "--std must be a number above 0"),
+        ({"learning_rate": float("nan")}, "--learning_rate must be a number above 0"),
+        ({"val_interval": 3, "max_epochs": 2}, "--val_interval 3 is above --max_epochs 2"),
+        ({"backbone": 18}, "--backbone '18' is no model of timm"),
+        ({"batch_size": 6}, "10 images in the split train do not fill one batch of 6 in each of 2 processes"),
+        ({}, "1 validation images are too few for 2 processes"),
+    ],
+)
+def test_settings_that_would_fail_or_mislead_later_are_refused(settings, message, caplog, monkeypatch):
+    monkeypatch.setattr(preflight.idist, "get_world_size", lambda: 2)
+    with pytest.raises(SystemExit):
+        preflight.check(_FewImages(), {"backbone": "resnet18", "batch_size": 5, **settings}, "train")
+    assert message in caplog.text
 
 
 def test_all_problems_are_named_at_once(caplog, tmp_path):

@@ -75,6 +75,17 @@ def test_a_folder_in_use_or_of_something_else_is_refused(tmp_path, caplog):
         pass
 
 
+def test_the_remains_of_a_start_that_was_killed_do_not_keep_a_run_out(tmp_path):
+    (tmp_path / ".settings.json.partial").write_text("{")
+    opened(tmp_path)
+
+
+def test_a_model_without_its_settings_is_warned_of(tmp_path, caplog):
+    (tmp_path / "model.pt").write_bytes(b"")
+    assert recorded_settings(tmp_path / "model.pt", {"window": None}) == {"window": None}
+    assert "no settings.json beside it" in caplog.text
+
+
 def test_recorded_settings_come_from_beside_the_model(tmp_path):
     opened(tmp_path)
     assert recorded_settings(tmp_path / "model.pt", {"seed": 7, "window": "lung"}) == {"seed": 1, "window": "lung"}

@@ -25,7 +25,8 @@ import torch
 
 from monai_ssl.data.labels import label_columns, read_labels
 from monai_ssl.data.slice_store import SliceStore
-from monai_ssl.data.splits import SPLITS, split_by_patient
+from monai_ssl.data.splits import SPLITS, check_fractions, split_by_patient
+from monai_ssl.data.volume import relative_name
 
 __all__ = ["TASKS", "FinetuningData", "ImageData", "PretrainingData", "list_images"]
 
@@ -59,13 +60,15 @@ def list_images(dataset_dir: str | os.PathLike) -> pd.DataFrame:
         return pd.DataFrame(
             {"image": kept["slice"], "patient": kept["patient"], "file": files, "row": kept["row"].astype(int)}
         ).reset_index(drop=True)
-    files = sorted(path.relative_to(root).as_posix() for path in root.rglob("*") if path.suffix.lower() in _SUFFIXES)
-    if not files:
+    found = (path for path in root.rglob("*") if path.suffix.lower() in _SUFFIXES)
+    paths = sorted(found, key=lambda path: path.as_posix())
+    if not paths:
         raise ValueError(
             f"{root}: neither a slice store (no store.json) nor a folder of images ({', '.join(sorted(_SUFFIXES))}); "
             "make a store with: python -m monai_ssl slice INPUT OUTPUT"
         )
-    return pd.DataFrame({"image": files, "patient": "", "file": [str(root / file) for file in files], "row": -1})
+    names = [relative_name(path, root) for path in paths]
+    return pd.DataFrame({"image": names, "patient": "", "file": [str(path) for path in paths], "row": -1})
 
 
 class ImageData:
@@ -137,9 +140,17 @@ class PretrainingData(ImageData):
         if self._labels is None:
             return images
         labelled = _labelled_and_split(dataset_dir, self._labels, self._layout, self._fractions, self._split_seed)
-        test = labelled[labelled["split"] == "test"]
+        patients = set(labelled.loc[labelled["split"] == "test", "patient"]) - {""}
+        # Only the label table may know whose an image is, also one that it puts in no split.
+        test = labelled[(labelled["split"] == "test") | labelled["patient"].isin(patients)]
         images = images.assign(image=_matching_names(images["image"], labelled["image"]))
-        seen = images["patient"].isin(set(test["patient"]) - {""}) | images["image"].isin(test["image"])
+        known = images["image"].isin(labelled["image"]) | images["patient"].isin(set(labelled["patient"]) - {""})
+        if not known.any():
+            raise ValueError(
+                f"{self._labels}: knows none of the {len(images)} images of {dataset_dir} (first "
+                f"{images['image'].iloc[0]!r}), so not which are for testing; leave --labels out or correct it"
+            )
+        seen = images["patient"].isin(patients) | images["image"].isin(test["image"])
         logger.info("%d of %d images belong to patients of the test split and are left out", seen.sum(), len(images))
         return images[~seen].reset_index(drop=True)
 
@@ -202,6 +213,7 @@ class FinetuningData(ImageData):
         images = list_images(dataset_dir)
         labels = Path(dataset_dir, "labels.csv") if self._labels is None else Path(self._labels)
         labelled = _labelled_and_split(dataset_dir, labels, self._layout, self._fractions, self._split_seed)
+        labelled = labelled[labelled["split"] != ""]
         images = images.assign(image=_matching_names(images["image"], labelled["image"]))
         table = labelled.merge(images[["image", "file", "row"]], on="image", how="inner")
         if table.empty:
@@ -213,6 +225,8 @@ class FinetuningData(ImageData):
             logger.warning("%s: %d of %d labelled images are not in %s", labels, len(labelled) - len(table),
                            len(labelled), dataset_dir)  # fmt: skip
         names = label_columns(labelled)
+        if self._wanted and len(set(self._wanted)) < len(self._wanted):
+            raise ValueError(f"--label_names {self._wanted} names a label twice")
         unknown = [name for name in self._wanted or [] if name not in names]
         if unknown:
             raise ValueError(f"{labels}: no labels {unknown}; it has {names}")
@@ -249,7 +263,7 @@ class FinetuningData(ImageData):
 def _labelled_and_split(
     dataset_dir: str | os.PathLike, labels: str | os.PathLike, layout: str, fractions: Sequence[float], seed: int
 ) -> pd.DataFrame:
-    """All labelled images, reduced ones too, so that stores of the same patients are split alike."""
+    """All labelled images, reduced ones too, so that stores of the same patients are split alike; "" for no split."""
     table = read_labels(labels, layout)
     if Path(dataset_dir, "store.json").is_file():
         patients = SliceStore.open(dataset_dir).table.set_index("slice")["patient"]
@@ -259,11 +273,12 @@ def _labelled_and_split(
         raise ValueError(f"{labels}: split must be one of {', '.join(SPLITS)}, got {sorted(given - set(SPLITS))}")
     if not given:
         return split_by_patient(table, fractions, seed)
-    table = table[table["split"] != ""]
     if "val" not in given:
         train = table["split"] == "train"
-        share = fractions[0] / (fractions[0] + fractions[1])
-        drawn = split_by_patient(table[train], (share, 1 - share, 0.0), seed)
+        shares = check_fractions(fractions)[:2]
+        if not shares.sum():
+            raise ValueError(f"fractions must leave a share for train or val, got {fractions}")
+        drawn = split_by_patient(table[train], (*shares / shares.sum(), 0.0), seed)
         table = table.assign(split=drawn["split"].reindex(table.index).fillna(table["split"]))
     return table
 

@@ -56,15 +56,15 @@ class SourceLabels:
 
     def __init__(self, path: str | os.PathLike) -> None:
         self.name = Path(path).name
-        self._rows = _with_whole_numbers(read_table(path, text=["patient", "series", "split"]))
+        self._rows = _with_whole_numbers(read_table(path, text=["patient", "series", "split", "class"]))
         columns = list(self._rows.columns)
         self._keys = [key for key in ("series", "position_mm") if key in columns] or ["patient"]
         if "series" not in self._keys and ("patient" not in columns or "position_mm" in columns):
             raise ValueError(
                 f"{path}: needs the columns 'series', or 'series' and 'position_mm', or 'patient', got {columns}"
             )
-        if "slice" in columns:
-            raise ValueError(f"{path}: the column 'slice' is ours; rename it")
+        if ours := sorted({"slice", "image"} & set(columns)):
+            raise ValueError(f"{path}: the column {ours[0]!r} is ours; rename it")
         self.columns = [column for column in columns if column not in _KEYS]
         self._check(path)
         self._patients = self._patients_by_series()

@@ -16,11 +16,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from torch.utils.data import Dataset, Sampler
 
-__all__ = ["Draw", "EpochBatchSampler", "SeededDataset"]
+__all__ = ["Draw", "EpochBatchSampler", "SeededDataset", "one_thread"]
 
 # (epoch, index): what a sampler hands to a dataset, so that no worker holds a random state of its own.
 Draw = tuple[int, int]
@@ -124,3 +125,8 @@ class SeededDataset(Dataset):
             state = np.random.SeedSequence([self.seed, epoch, index]).generate_state(1)[0]
             self.transform.set_random_state(seed=int(state))
         return self.transform(dict(self.data[index]))
+
+
+def one_thread(worker: int) -> None:
+    """Keep a data loader's worker to one thread, as a `worker_init_fn`: torch does so by itself, OpenCV does not."""
+    cv2.setNumThreads(0)

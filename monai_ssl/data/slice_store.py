@@ -86,7 +86,7 @@ class SliceStore:
             _check_volume(path / file, dtype, count)
         labels = None
         if (path / "labels.csv").is_file():
-            labels = read_table(path / "labels.csv", text=["slice", "split"]).set_index("slice")
+            labels = read_table(path / "labels.csv", text=["slice", "split", "class"]).set_index("slice")
         return cls(path, settings, table, labels)
 
     def __len__(self) -> int:

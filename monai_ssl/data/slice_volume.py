@@ -82,7 +82,7 @@ def _sliced(task: SliceTask, voxels: Voxels) -> tuple[pd.DataFrame, np.ndarray]:
     valid = None if voxels.valid is None else to_display(voxels.valid, voxels.affine, task.axis)
     hashes = hash_slices(images)
     reduction = reduce_slices(images, task.reduce, hashes=hashes)
-    kept = reduction.exemplar == np.arange(len(images))
+    kept = reduction.kept
     names = np.array([f"{task.name}_{index:04d}" for index in range(len(images))])
     table = pd.DataFrame(
         {

@@ -24,7 +24,7 @@ from tqdm import tqdm
 
 from monai_ssl.data.label_join import SourceLabels, SourceSlices
 from monai_ssl.data.parallel import make_executor, run_all
-from monai_ssl.data.pseudonyms import Pseudonyms, load_key
+from monai_ssl.data.pseudonyms import KEY_FILE, Pseudonyms, load_key
 from monai_ssl.data.slice_store import SliceStore
 from monai_ssl.data.slice_volume import VOLUME_FOLDER, SlicedVolume, SliceTask, store_volume
 from monai_ssl.data.volume import Volume
@@ -63,7 +63,8 @@ def slice_volumes(
 
     Args:
         input_dir: a folder of DICOM and NIfTI files at any depth, or one file; see `find_volumes`.
-        output_dir: a new folder, neither within the input nor around it.
+        output_dir: a new or empty folder, neither within the input nor around it; or one where a run was stopped, whose
+            remains are made anew.
         axis: "axial", "coronal" or "sagittal".
         reduce: the reduction strategy, see `monai_ssl.reduction.reduce_slices`; it sees slices before any resizing.
         resize: height and width of the stored slices in pixels, 8 to 4096; the aspect is not kept. None keeps the size
@@ -90,7 +91,7 @@ def slice_volumes(
     """
     source, output = Path(input_dir), Path(output_dir)
     problems = _problems(source, output, axis, reduce, resize, workers)
-    table = _read_labels(labels, problems)
+    table = _read_labels(labels, output, problems)
     if problems:
         raise ValueError("\n".join(problems))
     with lock_folder(output):
@@ -232,10 +233,25 @@ def _problems(source: Path, output: Path, axis: str, reduce: str, resize: int | 
         problems.append(
             f"{output}: already holds a finished store; use it as it is (SliceStore.open), or choose another folder"
         )
+    elif held := _foreign(output):
+        problems.append(
+            f"{output}: not empty, it holds {', '.join(held[:3])}{' ...' if len(held) > 3 else ''}; "
+            "choose a new or empty folder"
+        )
     return problems
 
 
-def _read_labels(labels: str | os.PathLike | None, problems: list[str]) -> SourceLabels | None:
+def _foreign(output: Path) -> list[str]:
+    # The remains of a stopped run are ours to clear, and have a key; anything else is the user's.
+    if not output.is_dir() or (output / KEY_FILE).exists():
+        return []
+    return sorted(entry.name for entry in output.iterdir() if not entry.name.startswith("."))
+
+
+def _read_labels(labels: str | os.PathLike | None, output: Path, problems: list[str]) -> SourceLabels | None:
+    if labels is not None and Path(labels).resolve().is_relative_to(output.resolve()):
+        problems.append(f"{labels}: lies in the output {output}, where it would be overwritten; move it elsewhere")
+        return None
     try:
         return None if labels is None else SourceLabels(labels)
     except FileNotFoundError:

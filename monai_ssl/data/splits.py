@@ -20,7 +20,7 @@ import pandas as pd
 
 from monai_ssl.data.labels import label_columns
 
-__all__ = ["SPLITS", "split_by_patient"]
+__all__ = ["SPLITS", "check_fractions", "split_by_patient"]
 
 SPLITS = ("train", "val", "test")
 
@@ -49,9 +49,7 @@ def split_by_patient(table: pd.DataFrame, fractions: Sequence[float], seed: int)
         >>> split_by_patient(table, (0.5, 0.0, 0.5), seed=0).groupby("patient")["split"].nunique().tolist()
         [1, 1]
     """
-    shares = np.asarray(fractions, dtype=float)
-    if shares.shape != (3,) or (shares < 0).any() or abs(shares.sum() - 1) > 1e-6:
-        raise ValueError(f"fractions must be three shares >= 0 of (train, val, test) that sum to 1, got {fractions}")
+    shares = check_fractions(fractions)
     unknown = table["patient"].isna() | (table["patient"] == "")
     if unknown.any():
         raise ValueError(
@@ -68,6 +66,14 @@ def split_by_patient(table: pd.DataFrame, fractions: Sequence[float], seed: int)
     for stratum in strata.value_counts().sort_index().sort_values(kind="stable").index:
         order.extend(generator.permutation(strata.index[strata == stratum].to_numpy()))
     return table.assign(split=table["patient"].map(dict(zip(order, _dealt(len(order), shares), strict=True))))
+
+
+def check_fractions(fractions: Sequence[float]) -> np.ndarray:
+    """The shares of (train, val, test) as an array, or a ValueError."""
+    shares = np.asarray(fractions, dtype=float)
+    if shares.shape != (3,) or not (shares >= 0).all() or abs(shares.sum() - 1) > 1e-6:
+        raise ValueError(f"fractions must be three shares >= 0 of (train, val, test) that sum to 1, got {fractions}")
+    return shares
 
 
 def _dealt(count: int, shares: np.ndarray) -> list[str]:

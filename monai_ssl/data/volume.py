@@ -14,6 +14,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,5 +69,5 @@ class Volume:
 
 
 def relative_name(file: Path, root: Path) -> str:
-    """The path of `file` below `root`, with slashes."""
-    return file.relative_to(root).as_posix()
+    """The path of `file` below `root`, with slashes; bytes that are no UTF-8 as `\\xff`, so that tables can hold it."""
+    return os.fsencode(file.relative_to(root).as_posix()).decode(errors="backslashreplace")

@@ -38,7 +38,8 @@ class MetricsRecorder:
 
     A line holds `epoch`, `iteration`, `loss` (mean over the epoch), `learning_rate` (of the last group, at its last
     step), the constants given, and the evaluator's metrics as `val_<name>` for epochs with validation. A run that goes
-    on drops the lines after the epoch it goes on from. Attach after the validation handler.
+    on drops the lines after the epoch it goes on from. A loss that is no number ends the run with code 2, before a
+    checkpoint can hold it. Attach after the validation handler.
 
     Args:
         output_dir: the run folder.
@@ -76,7 +77,12 @@ class MetricsRecorder:
 
     def _collect(self, engine: Any) -> None:
         output = engine.state.output
-        self.losses.append((output[0] if isinstance(output, list) else output)["loss"].item())
+        loss = (output[0] if isinstance(output, list) else output)["loss"].item()
+        if not math.isfinite(loss):
+            logger.error("the loss is %s in epoch %d, iteration %d: training diverged; lower --learning_rate and give "
+                         "a new --output_dir", loss, engine.state.epoch, engine.state.iteration)  # fmt: skip
+            raise SystemExit(2)
+        self.losses.append(loss)
 
     def _record(self, engine: Engine) -> None:
         values = {"loss": statistics.fmean(self.losses), "learning_rate": self.optimizer.param_groups[-1]["lr"]}

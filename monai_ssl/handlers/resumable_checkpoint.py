@@ -49,7 +49,7 @@ class ResumableCheckpoint:
         evaluator: the validation engine, whose best metric is saved too; or None.
 
     Raises:
-        SystemExit: code 2 at the start of training, when the file is there and unreadable.
+        SystemExit: code 2 at the start of training, when the file is there and unreadable, or of a longer training.
     """
 
     def __init__(
@@ -103,7 +103,12 @@ class ResumableCheckpoint:
         except Exception as error:  # torch raises a dozen kinds for damaged files
             logger.error("%s: not a checkpoint of this run (%s); remove it to begin again", self.path, error)
             raise SystemExit(2) from error
-        engine.state.epoch = content["engine"]["epoch"]
+        done, wanted = content["engine"]["epoch"], engine.state.max_epochs
+        if done > wanted:
+            logger.error("%s: trained for %d epochs, --max_epochs is %d; give %d or more, or a new folder", self.path,
+                         done, wanted, done)  # fmt: skip
+            raise SystemExit(2)
+        engine.state.epoch = done
         engine.state.iteration = content["engine"]["iteration"]
         if "scaler" in content and getattr(engine, "scaler", None) is not None:
             engine.scaler.load_state_dict(content["scaler"])
@@ -140,8 +145,12 @@ class ModelSaver:
 
 
 def better(current: float, best: float) -> bool:
-    """Whether a metric is higher than the best so far; any number beats NaN, which no comparison would replace."""
-    return current > best or (math.isnan(best) and not math.isnan(current))
+    """
+    Whether a metric is higher than the best so far.
+
+    Anything beats NaN, which no comparison would replace; where validation has no AUC at all, the last model is kept.
+    """
+    return current > best or math.isnan(best)
 
 
 def save_tensors(path: str | os.PathLike, content: dict[str, Any]) -> None:

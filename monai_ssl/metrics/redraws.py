@@ -41,7 +41,7 @@ def redraw_counts(
         (N, at most 16) int32; R columns in all.
 
     Raises:
-        ValueError: for redraws < 1, or groups of another length or with an empty entry.
+        ValueError: for redraws < 1, or groups of another length, with an empty entry or of one patient only.
     """
     if redraws < 1:
         raise ValueError(f"redraws must be at least 1, got {redraws}; 1000 is usual")
@@ -147,4 +147,6 @@ def _group_index(images: int, groups: Sequence | np.ndarray | None) -> tuple[np.
     if empty.any():
         raise ValueError(f"{empty.sum()} of {images} images have no patient; give all of them one, or groups=None")
     codes, unique = pd.factorize(names.astype(str), sort=True)
+    if len(unique) < 2:
+        raise ValueError(f"all {images} images are of one patient; redrawing patients needs two at least")
     return codes, len(unique)

@@ -14,7 +14,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,7 +43,7 @@ class LoadReport:
         layout: name of the layout that was recognised.
         path: the file.
         matched: names in the backbone that were filled from the file.
-        missing: names in the backbone, its classifier head aside, that the file has not; they keep their values.
+        missing: names of buffers in the backbone that the file has not; they keep their values.
         unexpected: names in the file, as they stand there, that the backbone has no use for.
         share: share of the backbone that was filled, 0 to 1, counted by tensors and by their elements: the smaller.
         adapted: what was changed on the way in, or left behind on purpose, one sentence each.
@@ -63,7 +63,8 @@ class LoadReport:
         notes = "".join(f"; {note}" for note in self.adapted)
         return (
             f"{self.path}: layout {self.layout}, {len(self.matched)} tensors matched ({self.share:.2%}), "
-            f"{len(self.missing)} missing, {len(self.unexpected)} unexpected{notes}; sha256 {self.checksum[:12]}"
+            f"{len(self.missing)} missing{f' ({some(self.missing)})' if self.missing else ''}, "
+            f"{len(self.unexpected)} unexpected{notes}; sha256 {self.checksum[:12]}"
         )
 
 
@@ -113,7 +114,7 @@ def load_backbone_weights(backbone: nn.Module, path: str | os.PathLike, layout: 
         FileNotFoundError: when the file is absent.
         ValueError: when `layout` is unknown.
         CheckpointMismatchError: when the file is damaged, is no checkpoint or holds more than tensors and plain types;
-            when shapes differ, less than 99 % of the backbone is matched or a matched weight is NaN or infinite.
+            when shapes differ, a parameter or more than 1 % of the backbone is missing, or a weight is NaN or infinite.
 
     Example:
         >>> import pathlib, tempfile, torch
@@ -131,7 +132,7 @@ def load_backbone_weights(backbone: nn.Module, path: str | os.PathLike, layout: 
     wanted = _wanted(backbone)
     chosen = _choose(path, content, [e for e in _LAYOUTS if layout in ("auto", e.name)], wanted)
     tensors, adapted = _adapt(backbone, {name: tensor for name, (_, tensor) in chosen.tensors.items()}, wanted)
-    matched, missing = _compare(path, chosen, tensors, wanted)
+    matched, missing = _compare(path, chosen, tensors, wanted, {name for name, _ in backbone.named_parameters()})
 
     heads = tuple(name for name in tensors if name.startswith(classifier_names(backbone)))
     if heads:
@@ -211,16 +212,22 @@ def _adapt(
 
 
 def _compare(
-    path: Path, chosen: _Candidate, tensors: Mapping[str, Tensor], wanted: Mapping[str, Tensor]
+    path: Path,
+    chosen: _Candidate,
+    tensors: Mapping[str, Tensor],
+    wanted: Mapping[str, Tensor],
+    parameters: Set[str],
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     matched = tuple(name for name in wanted if name in tensors)
     missing = tuple(name for name in wanted if name not in tensors and not name.endswith(_NOT_WEIGHTS))
     wrong = [name for name in matched if tensors[name].shape != wanted[name].shape]
     share = _share(matched, wanted)
     seems = f"{path}: read as layout {chosen.layout}"
-    if share < _LEAST_SHARE:
+    # One random layer in front spoils all behind it, however small its share.
+    if share < _LEAST_SHARE or not parameters.isdisjoint(missing):
         raise CheckpointMismatchError(
-            f"{seems}, it fills {share:.1%} of the backbone, less than {_LEAST_SHARE:.0%}. Missing: {some(missing)}. "
+            f"{seems}, it fills {share:.1%} of the backbone; all parameters and {_LEAST_SHARE:.0%} of all are needed. "
+            f"Missing: {some(missing)}. "
             f"It has besides: {some(name for name in tensors if name not in wanted)}. It seems to belong to another "
             "architecture; create the backbone that it was made for"
         )

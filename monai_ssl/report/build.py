@@ -25,13 +25,15 @@ from monai_ssl.files import atomic_path, lock_folder, write_json, write_table
 from monai_ssl.metrics import redraw_models
 from monai_ssl.report.numbers import report_numbers, slice_numbers
 from monai_ssl.report.pictures import Picture, curve_pictures, roc_pictures, slice_pictures
-from monai_ssl.report.runs import read_run, read_runs
-from monai_ssl.report.words import decimals, p_text
+from monai_ssl.report.runs import Run, find_dropped, read_run, read_runs
+from monai_ssl.report.words import decimals, dropped_text, p_text
 from monai_ssl.visualize.figures import MODEL_COLORS
 
 __all__ = ["build_report", "compare_runs"]
 
-_THUMBNAILS = 24
+_EXEMPLARS = 24
+_WITH_DROPPED = 40  # pictures of slices, kept and dropped: keeps the page of a real CT below 1 MB
+_EACH = 8
 
 
 def compare_runs(
@@ -56,7 +58,8 @@ def compare_runs(
         redraws: of the bootstrap.
         seed: of the redraws.
         split: rows of the predictions to use.
-        store: the slice store the images came from, for what reduction kept and dropped.
+        store: the slice store the images came from, for what reduction kept and dropped. Where the `dataset_dir` of a
+            run is a store of the same volumes that holds the dropped slices, they are shown too.
         pretraining: run folder of the self-supervised run, for its loss and settings.
 
     Returns:
@@ -74,9 +77,8 @@ def compare_runs(
     result = redraw_models(
         {run.name: run.predictions for run in read if run.predictions is not None}, redraws, seed, split
     )
-    reduction = None if slices is None else slice_numbers(slices, _THUMBNAILS)
+    reduction, strip, tiles = (None, [], []) if slices is None else _slices(slices, read)
     numbers = report_numbers(result, read, seed, split, before, reduction)
-    strip, tiles = ([], []) if slices is None else slice_pictures(slices, _THUMBNAILS)
     pictures = {
         "roc": roc_pictures(result, redraws, seed),
         "training": curve_pictures({run.name: run.metrics for run in read}, "training"),
@@ -112,7 +114,7 @@ def build_report(numbers: Mapping[str, Any], pictures: Mapping[str, Sequence[Pic
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"decimals": decimals, "p_text": p_text}
+    environment.filters |= {"decimals": decimals, "dropped_text": dropped_text, "p_text": p_text}
     runs = numbers["runs"]
     reduction, before = numbers["reduction"], numbers["pretraining"]
     return environment.get_template("report.html.j2").render(
@@ -135,6 +137,16 @@ def build_report(numbers: Mapping[str, Any], pictures: Mapping[str, Sequence[Pic
             if values
         ],
     )
+
+
+def _slices(store: SliceStore, runs: Sequence[Run]) -> tuple[dict[str, Any], list[Picture], list[Picture]]:
+    dropped_from, reason = find_dropped(store, runs)
+    limit = _EXEMPLARS if dropped_from is None else _WITH_DROPPED // 3
+    numbers = slice_numbers(store, limit)
+    each = min(_EACH, _WITH_DROPPED // len(numbers["exemplars"]) - 1)
+    strip, tiles = slice_pictures(store, limit, dropped_from, each)
+    shown = sum(len(tile.beside) for tile in tiles)
+    return numbers | {"dropped_pictures": {"shown": shown, "each": each, "missing_because": reason}}, strip, tiles
 
 
 def _by(rows: Sequence[Mapping[str, Any]], *names: str) -> list[list[Mapping[str, Any]]]:

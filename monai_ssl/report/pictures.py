@@ -9,7 +9,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The report's figures as elements to stand inside the page: SVG for curves, PNG for slices, each with its alt text."""
+"""The report's figures as elements to stand inside the page: SVG curves, JPEG slices, each with its alt text."""
 
 from __future__ import annotations
 
@@ -31,13 +31,14 @@ from monai_ssl.visualize import (
     axis_strip,
     curve_figure,
     curve_names,
+    dropped_table,
     exemplar_images,
     exemplar_table,
     figure_to_svg,
     roc_figure,
     typical_volume,
 )
-from monai_ssl.visualize.contact_sheet import caption
+from monai_ssl.visualize.contact_sheet import caption, dropped_caption
 from monai_ssl.visualize.figures import GRID, INK, MODEL_COLORS, SOFT
 
 __all__ = ["Picture", "curve_pictures", "roc_pictures", "slice_pictures"]
@@ -50,12 +51,18 @@ _VARIABLES = {INK: "var(--ink)", SOFT: "var(--dim)", GRID: "var(--line)"} | {
 
 @dataclass(frozen=True)
 class Picture:
-    """One figure: its caption, and either an SVG element or a PNG data URI with alt text."""
+    """
+    One figure: its caption, and either an SVG element or an image as data URI with alt text.
+
+    Attributes:
+        beside: of an exemplar, the dropped slices to stand beside it.
+    """
 
     caption: str
     svg: Markup | None = None
-    png: str | None = None
+    image: str | None = None
     alt: str = ""
+    beside: tuple[Picture, ...] = ()
 
 
 def roc_pictures(result: ModelRedraws, redraws: int, seed: int) -> list[Picture]:
@@ -95,18 +102,39 @@ def curve_pictures(metrics: Mapping[str, pd.DataFrame], name: str) -> list[Pictu
     return pictures
 
 
-def slice_pictures(store: Any, limit: int) -> tuple[list[Picture], list[Picture]]:
-    """The strip along the axis of the most typical volume, and its exemplars as thumbnails."""
+def slice_pictures(
+    store: Any, limit: int, dropped_from: Any = None, each: int = 0
+) -> tuple[list[Picture], list[Picture]]:
+    """
+    The strip along the axis of the most typical volume, and its exemplars as thumbnails.
+
+    Args:
+        store: a :py:class:`monai_ssl.data.SliceStore`.
+        limit: exemplars shown at most.
+        dropped_from: a store of the same volumes that holds what `store` dropped, or None.
+        each: dropped slices at most beside an exemplar.
+    """
     volume = typical_volume(store.table)
     exemplars = exemplar_table(store.table, volume, limit)
+    dropped = dropped_table(store.table, volume, exemplars["slice"], 0 if dropped_from is None else each)
     rows = store.table[store.table["volume"].astype(str) == volume]
     alt = f"{int(rows['kept'].sum())} of {len(rows)} slices of one volume kept, along its axis"
     strip = Picture("along the axis", _svg(axis_strip(store.table, volume), "strip", alt))
-    images = exemplar_images(store, exemplars["slice"].tolist(), size=224)
+    names = [*exemplars["slice"], *dropped["slice"]]
+    images = map(_jpeg, exemplar_images(store, names, size=224, dropped_from=dropped_from))
+    image_of = dict(zip(names, images, strict=True))
     tiles = []
-    for image, exemplar in zip(images, exemplars.itertuples(), strict=True):
+    for exemplar in exemplars.itertuples():
         text = caption(exemplar)
-        tiles.append(Picture(text, png=_png(image), alt=f"Kept {text}"))
+        beside = tuple(
+            Picture(
+                dropped_caption(row),
+                image=image_of[row.slice],
+                alt=f"Dropped slice {row.index}, distance {row.distance:.3g} from slice {exemplar.index}",
+            )
+            for row in dropped[dropped["exemplar"] == exemplar.slice].itertuples(index=False)
+        )
+        tiles.append(Picture(text, image=image_of[exemplar.slice], alt=f"Kept {text}", beside=beside))
     return [strip], tiles
 
 
@@ -115,7 +143,8 @@ def _svg(figure: Figure, name: str, alt: str) -> Markup:
     return Markup(re.sub("|".join(_VARIABLES), lambda found: _VARIABLES[found.group()], svg))
 
 
-def _png(image: Any) -> str:
+def _jpeg(image: Any) -> str:
+    # A third of a PNG's bytes for the noise of real CT, and 40 pictures must go into one page.
     buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, "PNG", optimize=True)
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+    Image.fromarray(image).save(buffer, "JPEG", quality=85, optimize=True)
+    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")

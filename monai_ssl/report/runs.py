@@ -14,6 +14,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -22,10 +23,13 @@ from typing import Any
 
 import pandas as pd
 
+from monai_ssl.data import SliceStore
 from monai_ssl.files import read_table
-from monai_ssl.visualize import read_metrics
+from monai_ssl.visualize import read_metrics, typical_volume
 
-__all__ = ["Run", "read_run", "read_runs", "run_names", "without_folders"]
+__all__ = ["Run", "find_dropped", "read_run", "read_runs", "run_names", "without_folders"]
+
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +44,7 @@ class Run:
         settings: as recorded, paths shortened; empty without `settings.json`.
         versions: of the packages that ran it.
         finished: None when not recorded.
+        dataset_dir: as recorded, for finding the data; it may name people, so it stays out of the report.
     """
 
     name: str
@@ -48,6 +53,7 @@ class Run:
     settings: dict[str, Any]
     versions: dict[str, str]
     finished: bool | None
+    dataset_dir: str | None = None
 
 
 def read_runs(paths: Sequence[str | os.PathLike]) -> list[Run]:
@@ -101,6 +107,7 @@ def read_run(path: str | os.PathLike, name: str, predictions: bool = True) -> Ru
         settings=without_folders(settings),
         versions={str(package): str(version) for package, version in record.get("versions", {}).items()},
         finished=None if not settings else finished is not None and finished >= settings.get("max_epochs", finished),
+        dataset_dir=value if isinstance(value := settings.get("dataset_dir"), str) and value else None,
     )
 
 
@@ -127,6 +134,41 @@ def run_names(paths: Iterable[str | os.PathLike]) -> list[str]:
     return [name if (n := names[:i].count(name)) == 0 else f"{name} ({n + 1})" for i, name in enumerate(names)]
 
 
+def find_dropped(store: SliceStore, runs: Sequence[Run]) -> tuple[SliceStore | None, str | None]:
+    """
+    A store that holds what another dropped of its most typical volume, among those that the runs were trained on.
+
+    Slices count as the same when pseudonym key, name and hash agree: another axis gives the same names.
+
+    Args:
+        store: with dropped slices.
+        runs: with the `dataset_dir` of each; a relative one is taken from the working directory.
+
+    Returns:
+        The store and None; or None and the reason, which names no path. Both None when nothing was dropped.
+    """
+    rows = store.table[store.table["volume"].astype(str) == typical_volume(store.table)]
+    dropped = rows[~rows["kept"].astype(bool)]
+    if dropped.empty:
+        return None, None
+    reasons = []
+    for folder in dict.fromkeys(run.dataset_dir for run in runs if run.dataset_dir):
+        if not (Path(folder) / "store.json").is_file():
+            reasons.append("no slice store is found at the dataset_dir of the runs")
+            continue
+        try:
+            other = SliceStore.open(folder)
+        except (OSError, ValueError) as error:
+            _logger.warning("dropped slices are not shown from a store that cannot be opened: %s", error)
+            reasons.append("the store that the runs were trained on cannot be opened")
+            continue
+        reason = _unlike(store, other, dropped)
+        if reason is None:
+            return other, None
+        reasons.append(reason)
+    return None, "; ".join(dict.fromkeys(reasons)) or "the runs record no dataset_dir to look in"
+
+
 def without_folders(value: Any) -> Any:
     """
     Settings fit to be shared: an absolute path keeps its last two parts, since the rest names people and machines.
@@ -144,6 +186,16 @@ def without_folders(value: Any) -> Any:
             if kind(value).is_absolute() and len(kind(value).parts) > 3:
                 return "/".join(("...", *kind(value).parts[-2:]))
     return value
+
+
+def _unlike(store: SliceStore, other: SliceStore, dropped: pd.DataFrame) -> str | None:
+    keys = [each.settings.get("pseudonym_key_fingerprint") for each in (store, other)]
+    if keys[0] is None or keys[0] != keys[1]:
+        return "the store that the runs were trained on was made with another pseudonym key"
+    held = set(zip(other.kept["slice"], other.kept["hash"], strict=True))
+    if not held.issuperset(zip(dropped["slice"], dropped["hash"], strict=True)):
+        return "the store that the runs were trained on does not hold them either"
+    return None
 
 
 def _read_settings(path: Path) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-__all__ = ["caveats", "decimals", "interval_text", "p_text", "summary"]
+__all__ = ["caveats", "decimals", "dropped_text", "interval_text", "p_text", "summary"]
 
 _LEVEL = 0.05
 _FEW_CASES = 30  # images of the rarer class; below, one image more or less visibly moves the AUC
@@ -67,6 +67,25 @@ def interval_text(value: float | None, row: Any, sign: bool = False) -> str:
     """A value with the interval in `row`, its `low` and `high`."""
     low, high = decimals(row["low"], sign), decimals(row["high"], sign)
     return f"{decimals(value, sign)} (95 % interval {low} to {high})"
+
+
+def dropped_text(reduction: dict[str, Any]) -> str:
+    """How the dropped slices of the shown volume are pictured, or why they are not; empty when none was dropped."""
+    pictures = reduction["dropped_pictures"]
+    if pictures["missing_because"] is not None:
+        return (
+            "Dropped slices have no picture: a reduced store does not hold them, and "
+            f"{pictures['missing_because']}. To see them, slice the same volumes once more, with reduction \u201call"
+            "\u201d and the pseudonym key of this store, and train on that."
+        )
+    if not pictures["shown"]:
+        return ""
+    replaced = sum(exemplar["replaced"] for exemplar in reduction["exemplars"])
+    which = "" if pictures["shown"] == replaced else f"at most {pictures['each']}, evenly picked, of "
+    return (
+        f"Beside each kept slice (thick border) stand {which}the slices dropped for it (small, thin dashed border), "
+        "with their distance from it. Their pictures come from a store that the runs were trained on."
+    )
 
 
 def p_text(value: float | None) -> str:

@@ -48,12 +48,14 @@ class LoadSlice(Transform):
         """
         Args:
             file: a `.npy` volume (N, H, W) or an image file.
-            row: of the slice in the volume; not used for image files.
+            row: of the slice in the volume, 0 or above; not used for image files.
 
         Raises:
-            ValueError: when the file cannot be read as an image, naming it.
+            ValueError: when the file cannot be read as an image, or a volume is given without a row, naming it.
         """
         if str(file).endswith(".npy"):
+            if row < 0:
+                raise ValueError(f"{file}: a volume of slices needs the row of one, 0 or above, got {row}")
             volume = np.load(file, mmap_mode="r", allow_pickle=False)
             return torch.from_numpy(np.array(volume[row]))[None]
         image = cv2.imread(str(file), cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH)

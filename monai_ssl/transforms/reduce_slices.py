@@ -26,7 +26,7 @@ from monai.utils import TransformBackends, convert_to_tensor
 from monai_ssl.orientation import array_axis, to_display
 from monai_ssl.reduction import parse_strategy, reduce_slices
 from monai_ssl.reduction.difference_hash import fill_invalid
-from monai_ssl.transforms.slice_volume import ras_affine, source_slices
+from monai_ssl.transforms.slice_volume import axis_direction, ras_affine, source_slices
 
 __all__ = ["ReduceSlices", "ReduceSlicesD", "ReduceSlicesDict", "ReduceSlicesd"]
 
@@ -69,8 +69,8 @@ class ReduceSlices(Transform):
         Returns:
             (C, X, Y, Z), shorter along the axis. Kept slices are no longer evenly spaced there: the affine has the
             origin of the first kept slice and the spacing of the source, so along this axis it holds for that slice
-            alone. `meta` has the truth: `kept_axis`, `kept_indices` (K,) in the source and `kept_positions_mm` (K,);
-            `SliceVolume` reads them.
+            alone. `meta` has the truth: `kept_axis`, its `kept_direction` (3,) in RAS, `kept_indices` (K,) in the
+            source and `kept_positions_mm` (K,); `SliceVolume` reads them.
         """
         return self.take(img, self.choose(img))
 
@@ -83,14 +83,20 @@ class ReduceSlices(Transform):
 
     def take(self, img: NdarrayOrTensor, places: np.ndarray) -> torch.Tensor:
         """Keep the slices at `places` along the axis, (K,) int64 and ascending."""
-        sliced = array_axis(ras_affine(img), self.axis)
+        source = ras_affine(img)
+        sliced = array_axis(source, self.axis)
         indices, positions = source_slices(img, sliced)
         volume = convert_to_tensor(img, track_meta=get_track_meta())
         kept = volume.index_select(sliced + 1, torch.as_tensor(places, device=volume.device))
         if isinstance(kept, MetaTensor):
             # A new dictionary and a new affine: torch functions leave those of the source in place.
-            found = {"kept_axis": sliced, "kept_indices": indices[places], "kept_positions_mm": positions[places]}
-            kept.meta = {**kept.meta, **found}
+            kept.meta = {
+                **kept.meta,
+                "kept_axis": sliced,
+                "kept_direction": axis_direction(source, sliced),
+                "kept_indices": indices[places],
+                "kept_positions_mm": positions[places],
+            }
             affine = kept.affine.clone()
             affine[:3, 3] += affine[:3, sliced] * int(indices[places[0]] - indices[0])
             kept.affine = affine

@@ -27,7 +27,15 @@ from monai.utils import ImageMetaKey, MetaKeys, SpaceKeys, TransformBackends, co
 
 from monai_ssl.orientation import array_axis, slice_positions
 
-__all__ = ["SliceVolume", "SliceVolumeD", "SliceVolumeDict", "SliceVolumed", "ras_affine", "source_slices"]
+__all__ = [
+    "SliceVolume",
+    "SliceVolumeD",
+    "SliceVolumeDict",
+    "SliceVolumed",
+    "axis_direction",
+    "ras_affine",
+    "source_slices",
+]
 
 
 class SliceVolume(Transform, MultiSampleTrait):
@@ -150,12 +158,21 @@ def source_slices(img: NdarrayOrTensor, axis: int) -> tuple[np.ndarray, np.ndarr
         Index in the source, (N,) int64, and position along the slice normal in millimetres, (N,) float64.
 
     Raises:
-        ValueError: when a reduced volume was flipped, cropped or resampled along this axis afterwards.
+        ValueError: when a reduced volume was flipped, cropped or resampled along this axis afterwards, or its axes lie
+            otherwise than then.
     """
     count = img.shape[axis + 1]
-    positions = slice_positions(ras_affine(img), tuple(img.shape[1:]), axis)
+    affine = ras_affine(img)
+    positions = slice_positions(affine, tuple(img.shape[1:]), axis)
     meta = img.meta if isinstance(img, MetaTensor) else {}
-    if meta.get("kept_axis") != axis:
+    if "kept_axis" not in meta:
+        return np.arange(count), positions
+    if not np.allclose(axis_direction(affine, int(meta["kept_axis"])), meta["kept_direction"], atol=1e-3):
+        raise ValueError(
+            f"axis {meta['kept_axis']} of the volume runs another way than when ReduceSlices kept slices along it; "
+            "flip, crop or resample before ReduceSlices"
+        )
+    if meta["kept_axis"] != axis:
         return np.arange(count), positions
     indices, kept_positions = np.asarray(meta["kept_indices"]), np.asarray(meta["kept_positions_mm"])
     if len(indices) != count or not np.isclose(kept_positions[0], positions[0], atol=1e-3):
@@ -166,7 +183,12 @@ def source_slices(img: NdarrayOrTensor, axis: int) -> tuple[np.ndarray, np.ndarr
     return indices, kept_positions
 
 
+def axis_direction(affine: np.ndarray, axis: int) -> np.ndarray:
+    """The unit vector, (3,), along which the index of an array axis grows."""
+    return affine[:3, axis] / np.linalg.norm(affine[:3, axis])
+
+
 # Each slice has its own affine; the lists of `ReduceSlices` differ in length between volumes and would not collate.
-_NOT_OF_A_SLICE = (MetaKeys.AFFINE, "kept_axis", "kept_indices", "kept_positions_mm")
+_NOT_OF_A_SLICE = (MetaKeys.AFFINE, "kept_axis", "kept_direction", "kept_indices", "kept_positions_mm")
 
 SliceVolumeD = SliceVolumeDict = SliceVolumed

@@ -14,7 +14,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
 import cv2
@@ -24,16 +24,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from monai_ssl.visualize.figures import GRID, INK, SOFT, new_axes, style_axes
+from monai_ssl.visualize.reduction_tables import dropped_table, exemplar_table, of_volume, typical_volume
 
-__all__ = [
-    "axis_strip",
-    "contact_sheet",
-    "dropped_table",
-    "exemplar_images",
-    "exemplar_table",
-    "reduction_summary",
-    "typical_volume",
-]
+__all__ = ["axis_strip", "contact_sheet", "exemplar_images"]
 
 
 class _Store(Protocol):
@@ -62,7 +55,7 @@ def contact_sheet(
 
     Args:
         store: a :py:class:`monai_ssl.data.SliceStore`; dropped slices are not in it, so only exemplars have pictures.
-        volume: its id in the store; by default the most typical one, see :py:func:`typical_volume`.
+        volume: its id in the store; by default the most typical one, see :py:func:`monai_ssl.visualize.typical_volume`.
         limit: at most so many exemplars; of more, evenly spaced ones are shown, the first and last always.
         columns: pictures a row.
         window: lowest and highest value shown, in the store's units; by default the 0.5th and 99.5th percentile.
@@ -81,7 +74,7 @@ def contact_sheet(
         >>> contact_sheet(SliceStore.open("store")).savefig("contact_sheet.png")  # doctest: +SKIP
     """
     volume = typical_volume(store.table) if volume is None else volume
-    rows = _of_volume(store.table, volume)
+    rows = of_volume(store.table, volume)
     exemplars = exemplar_table(store.table, volume, limit)
     if dropped_from is None:
         tiles = [_Tile(row.slice, caption(row), True) for row in exemplars.itertuples()]
@@ -101,62 +94,6 @@ def contact_sheet(
     for image, (tile, line, column) in zip(images, places, strict=True):
         _draw_tile(figure.add_subplot(grid[1 + line, column]), image, tile)
     return figure
-
-
-def exemplar_table(table: pd.DataFrame, volume: str, limit: int | None = None) -> pd.DataFrame:
-    """
-    The kept slices of a volume in order, each with the slices of this volume that it stands for.
-
-    Args:
-        table: of a slice store.
-        volume: its id.
-        limit: at most so many rows, evenly spaced.
-
-    Returns:
-        `slice, index, replaced, first, last, distance`: how many slices it replaced, the lowest and highest index among
-        them and itself, and the largest distance of one of them (0 when it replaced none).
-
-    Raises:
-        ValueError: when the volume is not in the table or kept no slice.
-    """
-    rows = _of_volume(table, volume)
-    kept = rows[rows["kept"]]
-    if kept.empty:
-        raise ValueError(f"volume {volume} has no kept slice to show")
-    groups = rows.groupby("exemplar").agg(
-        members=("index", "size"), first=("index", "min"), last=("index", "max"), distance=("distance", "max")
-    )
-    groups = groups.reindex(kept["slice"])
-    exemplars = pd.DataFrame(
-        {
-            "slice": kept["slice"].to_numpy(),
-            "index": kept["index"].to_numpy(),
-            "replaced": groups["members"].to_numpy() - 1,
-            "first": groups["first"].to_numpy(),
-            "last": groups["last"].to_numpy(),
-            "distance": groups["distance"].to_numpy(),
-        }
-    )
-    return (exemplars if limit is None else _evenly(exemplars, limit)).reset_index(drop=True)
-
-
-def dropped_table(table: pd.DataFrame, volume: str, exemplars: Iterable[str], each: int) -> pd.DataFrame:
-    """
-    Slices of a volume that were dropped, to be shown with the exemplars that stand for them.
-
-    Args:
-        table: of a slice store.
-        volume: its id.
-        exemplars: ids of kept slices.
-        each: at most so many for an exemplar; of more, evenly spaced ones, the first and last always.
-
-    Returns:
-        `slice, index, exemplar, distance`, exemplar by exemplar, each in the order of the volume.
-    """
-    rows = _of_volume(table, volume)
-    dropped = rows.loc[~rows["kept"], ["slice", "index", "exemplar", "distance"]]
-    groups = [_evenly(dropped[dropped["exemplar"] == exemplar], each) for exemplar in exemplars]
-    return pd.concat([dropped.iloc[:0], *groups], ignore_index=True)
 
 
 def exemplar_images(
@@ -202,38 +139,8 @@ def axis_strip(table: pd.DataFrame, volume: str, width: float = 11.0) -> Figure:
         width: inches.
     """
     figure, axes = new_axes(width, 1.7)
-    _draw_strip(axes, _of_volume(table, volume))
+    _draw_strip(axes, of_volume(table, volume))
     return figure
-
-
-def reduction_summary(table: pd.DataFrame) -> dict[str, Any]:
-    """
-    How much was kept, over the store and by volume, and how far dropped slices lie from their exemplars.
-
-    Returns:
-        `volumes, slices, kept, kept_share`; `share_of_volumes` and `distance_of_dropped`, each `{lowest, median,
-        highest}`, the latter None when nothing was dropped.
-    """
-    kept = table["kept"].astype(bool)
-    shares = kept.groupby(table["volume"]).mean()
-    distances = table.loc[~kept, "distance"].dropna().astype(float)
-    return {
-        "volumes": len(shares),
-        "slices": len(table),
-        "kept": int(kept.sum()),
-        "kept_share": float(kept.mean()),
-        "share_of_volumes": _spread(shares),
-        "distance_of_dropped": _spread(distances) if len(distances) else None,
-    }
-
-
-def typical_volume(table: pd.DataFrame) -> str:
-    """The volume whose kept share is nearest to the store's; among equals the first."""
-    if table.empty:
-        raise ValueError("the store has no slices: nothing to show; slice some volumes into it first")
-    kept = table["kept"].astype(bool)
-    shares = kept.groupby(table["volume"], sort=False).mean()
-    return str((shares - kept.mean()).abs().idxmin())
 
 
 def caption(exemplar: Any) -> str:
@@ -249,18 +156,6 @@ def dropped_caption(dropped: Any) -> str:
     return f"slice {dropped.index:.0f} dropped, distance {dropped.distance:.3g}"
 
 
-def _of_volume(table: pd.DataFrame, volume: str) -> pd.DataFrame:
-    rows = table[table["volume"].astype(str) == str(volume)].sort_values("index")
-    if rows.empty:
-        known = ", ".join(table["volume"].astype(str).unique()[:3])
-        raise ValueError(f"the store has no volume {volume!r}; it has {table['volume'].nunique()}, such as {known}")
-    return rows.assign(kept=rows["kept"].astype(bool), distance=rows["distance"].astype(float).fillna(0.0))
-
-
-def _evenly(rows: pd.DataFrame, limit: int) -> pd.DataFrame:
-    return rows if len(rows) <= limit else rows.iloc[np.linspace(0, len(rows) - 1, limit).round().astype(int)]
-
-
 def _lines_with_dropped(exemplars: pd.DataFrame, dropped: pd.DataFrame) -> list[list[_Tile]]:
     lines = []
     for exemplar in exemplars.itertuples():
@@ -272,11 +167,14 @@ def _lines_with_dropped(exemplars: pd.DataFrame, dropped: pd.DataFrame) -> list[
 
 def _draw_tile(axes: Axes, image: np.ndarray, tile: _Tile) -> None:
     axes.imshow(image, cmap="gray", vmin=0, vmax=255)
-    axes.set(xticks=[], yticks=[])
-    color, width, style = (INK, 2.5, "-") if tile.kept else (SOFT, 0.8, (0, (4, 3)))
+    # A margin between picture and border: on black air a border could not be told apart.
+    height, width = image.shape
+    margin = 0.03 * max(height, width) + 0.5
+    axes.set(xticks=[], yticks=[], xlim=(-margin, width - 1 + margin), ylim=(height - 1 + margin, -margin))
+    color, thickness, style = (INK, 2.5, "-") if tile.kept else (SOFT, 0.8, (0, (4, 3)))
     for spine in axes.spines.values():
-        spine.set(color=color, linewidth=width, linestyle=style)
-    axes.set_title("\n".join(textwrap.wrap(tile.text, 24)), fontsize=7, color=INK if tile.kept else SOFT)
+        spine.set(color=color, linewidth=thickness, linestyle=style)
+    axes.set_title("\n".join(textwrap.wrap(tile.text, 24)), fontsize=7, color=INK)
 
 
 def _draw_strip(axes: Axes, rows: pd.DataFrame) -> None:
@@ -303,7 +201,3 @@ def _shrunk(image: np.ndarray, size: int | None) -> np.ndarray:
         return image
     height, width = (max(1, round(side * size / longer)) for side in image.shape)
     return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
-
-
-def _spread(values: pd.Series) -> dict[str, float]:
-    return {"lowest": float(values.min()), "median": float(values.median()), "highest": float(values.max())}

@@ -83,6 +83,36 @@ def test_pretraining_never_sees_the_test_patients_of_fine_tuning(folder):
     assert {item["image"] for item in honest.items("train")} == {i["image"] for i in tuning.items("train", "val")}
 
 
+def test_pretraining_never_sees_images_of_test_patients_that_no_split_names(folder):
+    table = pd.read_csv(folder / "labels.csv", dtype=str)
+    table["split"] = ["val" if number < 4 else "train" if number < 20 else "test" for number in range(24)]
+    table.loc[[5, 21], "split"] = ""  # of a patient of training, and of one of the test
+    table.to_csv(folder / "some.csv", index=False)
+    ids = [int(item["id"].split("_")[1].split(".")[0]) for item in PretrainingData(folder, folder / "some.csv").items()]
+    assert sorted(ids) == list(range(20))
+    tuning = FinetuningData(folder, folder / "some.csv")
+    assert not {"p02_5.png", "p10_21.png"} & {item["id"] for item in tuning.items()}
+
+
+def test_fractions_are_checked_where_validation_alone_is_drawn(folder):
+    table = pd.read_csv(folder / "labels.csv", dtype=str)
+    table["split"] = ["test" if number < 4 else "train" for number in range(24)]
+    table.to_csv(folder / "official.csv", index=False)
+    for fractions, message in (
+        ((0, 0, 1), "share for train or val"),
+        ((0.6, 0.4), "sum to 1"),
+        ((3, 1, 0), "sum to 1"),
+    ):
+        assert message in FinetuningData(folder, folder / "official.csv", fractions=fractions).problems[0]
+
+
+def test_labels_of_other_images_cannot_keep_test_patients_out(folder):
+    table = pd.read_csv(folder / "labels.csv", dtype=str)
+    table["image"] = "x" + table["image"]
+    table.to_csv(folder / "others.csv", index=False)
+    assert "others.csv: knows none of the 24 images" in PretrainingData(folder, folder / "others.csv").problems[0]
+
+
 def test_validation_patients_come_from_training_where_the_official_split_has_none(folder):
     table = pd.read_csv(folder / "labels.csv", dtype=str)
     table["split"] = ["test" if patient in ("00", "01", "10", "11") else "train" for patient in table["patient"]]
@@ -112,6 +142,7 @@ def test_all_problems_of_the_labels_are_named_at_once(folder, caplog):
     [
         ({"labels": "absent.csv"}, "absent.csv: no such label file"),
         ({"label_names": ["nodule"]}, r"no labels \['nodule'\]; it has \['finding', 'other'\]"),
+        ({"label_names": ["other", "other"]}, "names a label twice"),
         ({"task": "regression"}, "unknown task 'regression'"),
         ({"task": "multiclass"}, "exactly one label"),
         ({"fractions": (1, 1, 1)}, "sum to 1"),

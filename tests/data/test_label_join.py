@@ -17,7 +17,8 @@ import pandas as pd
 import pytest
 from volume_files import OTHER_SHAPE, SHAPE, write_source
 
-from monai_ssl.data import slice_volumes
+from monai_ssl.data import read_labels, slice_volumes
+from monai_ssl.data.labels import label_columns
 
 
 @pytest.fixture
@@ -60,6 +61,14 @@ def test_labels_join_by_patient_and_dropped_slices_have_theirs(source, tmp_path)
     assert len(store) < len(store.labels)
 
 
+def test_class_names_stay_text_to_the_letter(source, tmp_path):
+    path = tmp_path / "labels.csv"
+    path.write_text("series,class\n1.2.840.7,007\n")
+    store = slice_volumes(source, tmp_path / "out", labels=path, workers=1)
+    assert set(store.labels["class"]) == {"007"}
+    assert label_columns(read_labels(store.path / "labels.csv")) == ["007"]
+
+
 def test_labels_that_name_another_patient_are_told(source, tmp_path):
     path = tmp_path / "labels.csv"
     path.write_text("series,patient,nodule\n1.2.840.7,8,1\n")
@@ -78,6 +87,7 @@ def test_labels_that_name_another_patient_are_told(source, tmp_path):
         ("series,position_mm,nodule\na,1,1\na,far,0\n", "see lines 3"),
         ("series,patient,position_mm,nodule\na,x,1,1\na,y,2,1\n", "two patients"),
         ("patient,slice\na,1\n", "'slice' is ours"),
+        ("patient,image\na,1\n", "'image' is ours"),
     ],
 )
 def test_bad_labels_are_refused_before_work(source, tmp_path, text, message):

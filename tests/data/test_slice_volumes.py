@@ -15,6 +15,7 @@ from __future__ import annotations
 import concurrent.futures
 import hashlib
 import json
+import os
 import stat
 import time
 
@@ -195,6 +196,34 @@ def test_unfinished_store_is_made_anew_with_its_key(source, tmp_path):
     leftover.write_bytes(b"half")
     slice_volumes(source, tmp_path / "out", workers=1)
     assert digests(store.path) == before
+
+
+@pytest.mark.parametrize("name", ["labels.csv", "slices.csv", "notes.txt"])
+def test_files_of_the_user_in_the_output_are_left_alone(source, tmp_path, name):
+    mine = tmp_path / "out" / name
+    mine.parent.mkdir()
+    mine.write_text("patient,nodule\n007,1\n")
+    with pytest.raises(ValueError, match=f"not empty, it holds {name}"):
+        slice_volumes(source, tmp_path / "out", workers=1)
+    (tmp_path / "out" / ".pseudonym_key").write_text("ab\n")  # as after a stopped run
+    if name == "labels.csv":
+        with pytest.raises(ValueError, match="lies in the output"):
+            slice_volumes(source, tmp_path / "out", labels=mine, workers=1)
+    assert mine.read_text() == "patient,nodule\n007,1\n"
+
+
+def test_file_names_of_any_bytes_end_no_run(tmp_path):
+    affine = axial_affine()
+    (tmp_path / "in").mkdir()
+    try:
+        (tmp_path / "in" / os.fsdecode(b"M\xfcller.txt")).write_text("text")
+    except OSError:
+        pytest.skip("this file system takes UTF-8 names only")
+    write_nifti(tmp_path / "in" / os.fsdecode(b"\xff.nii"), affine, world_values(affine, OTHER_SHAPE))
+    store = slice_volumes(tmp_path / "in", tmp_path / "out", workers=1)
+    assert len(store.table) == OTHER_SHAPE[2]
+    assert pd.read_csv(store.path / "rejected.csv")["file"].tolist() == [r"M\xfcller.txt"]
+    assert set(pd.read_csv(store.path / "warnings.csv")["file"]) == {r"\xff.nii"}
 
 
 def test_damaged_volume_is_refused_and_the_others_stay(source, tmp_path):

@@ -31,7 +31,7 @@ class StopError(Exception):
     """The machine is gone."""
 
 
-def run(folder, epochs, stop_at=None):
+def run(folder, epochs, stop_at=None, poison_at=None):
     """Train a network with dropout; the validation metric is a random draw, so that RNG states are tested too."""
     torch.manual_seed(0)
     np.random.seed(0)  # noqa: NPY002
@@ -77,7 +77,12 @@ def run(folder, epochs, stop_at=None):
         if engine.state.iteration == stop_at:
             raise StopError
 
+    def maybe_poison(engine):
+        if engine.state.iteration == poison_at:
+            network[0].weight.data.fill_(math.nan)
+
     trainer.add_event_handler(Events.ITERATION_COMPLETED, maybe_stop)
+    trainer.add_event_handler(Events.ITERATION_STARTED, maybe_poison)
     trainer.run()
     state = {"network": network.state_dict(), "optimizer": optimizer.state_dict(), "scheduler": scheduler.state_dict()}
     return state, evaluator.state.best_metric, torch.get_rng_state()
@@ -123,9 +128,27 @@ def test_a_damaged_checkpoint_is_named(tmp_path, caplog):
     assert "checkpoint.pt: not a checkpoint of this run" in caplog.text
 
 
+def test_a_shorter_training_than_was_done_is_refused(tmp_path, caplog):
+    run(tmp_path, 3)
+    with pytest.raises(SystemExit) as stop:
+        run(tmp_path, 2)
+    assert stop.value.code == 2
+    assert "trained for 3 epochs, --max_epochs is 2" in caplog.text
+
+
+def test_a_diverged_loss_ends_the_run_and_spares_the_checkpoint(tmp_path, caplog):
+    run(tmp_path, 2)
+    before = (tmp_path / "checkpoint.pt").read_bytes()
+    with pytest.raises(SystemExit) as stop:
+        run(tmp_path, 6, poison_at=9)
+    assert stop.value.code == 2
+    assert "epoch 3, iteration 9" in caplog.text
+    assert (tmp_path / "checkpoint.pt").read_bytes() == before
+
+
 @pytest.mark.parametrize(
     ("current", "best", "expected"),
-    [(0.6, 0.5, True), (0.5, 0.5, False), (0.1, math.nan, True), (math.nan, 0.5, False)],
+    [(0.6, 0.5, True), (0.5, 0.5, False), (0.1, math.nan, True), (math.nan, 0.5, False), (math.nan, math.nan, True)],
 )
 def test_nan_never_keeps_a_number_out(current, best, expected):
     assert better(current, best) is expected

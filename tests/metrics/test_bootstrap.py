@@ -132,5 +132,8 @@ def test_bad_groups_and_redraws_are_refused() -> None:
         bootstrap_auc(labels, scores, groups=["a", "b", "c"])
     with pytest.raises(ValueError, match="1 of 4 images have no patient"):
         bootstrap_auc(labels, scores, groups=["a", "b", " ", "c"])
+    # every redraw would be the data themselves: an interval of no width and the smallest p-value, from one patient
+    with pytest.raises(ValueError, match="all 4 images are of one patient"):
+        bootstrap_auc(labels, scores, groups=["a"] * 4)
     with pytest.raises(ValueError, match="redraws must be at least 1, got 0"):
         bootstrap_auc(labels, scores, redraws=0)

@@ -146,7 +146,7 @@ def _with(state: dict[str, Tensor], name: str, tensor: Tensor) -> dict[str, Tens
         (lambda s: {"a": 1}, "holds no tensors; its keys are a"),
         (lambda s: list(s.values()), "holds a list"),
         (lambda s: _without(s, "running_var"), r"fills 8\d\.\d% of the backbone.*running_var"),
-        (lambda s: _without(s, "layer4.1.conv2.weight"), "less than 99%.*layer4.1.conv2.weight"),
+        (lambda s: _without(s, "layer4.1.conv2.weight"), "99% of all are needed.*layer4.1.conv2.weight"),
         (
             lambda s: _with(s, "conv1.weight", torch.zeros(64, 1, 3, 3)),
             r"conv1.weight \(64, 1, 3, 3\) for \(64, 1, 7, 7\)",
@@ -165,6 +165,18 @@ def test_what_does_not_fit_is_refused_and_the_backbone_left_alone(
     path = tmp_path / "weights.pt"
     torch.save(change(trained.state_dict()), path)
     _assert_refused(path, message)
+
+
+@pytest.mark.parametrize("name", ["conv1.weight", "layer1.0.bn1.bias"])
+def test_one_absent_parameter_is_refused_however_small(tmp_path: Path, name: str) -> None:
+    state = timm.create_model("resnet50", in_chans=1, num_classes=0).state_dict()
+    del state[name]
+    torch.save(state, tmp_path / "weights.pt")
+    backbone = create_backbone("resnet50")
+    before = {key: value.clone() for key, value in backbone.state_dict().items()}
+    with pytest.raises(CheckpointMismatchError, match=rf"fills 99\.\d% .*Missing: {name}\."):
+        load_backbone_weights(backbone, tmp_path / "weights.pt")
+    assert all(torch.equal(value, before[key]) for key, value in backbone.state_dict().items())
 
 
 def _truncated(path: Path, state: dict[str, Tensor]) -> None:

@@ -168,7 +168,7 @@ def test_slices_and_pretraining_have_their_sections(
     path = compare_runs(runs, tmp_path / "out", redraws=20, store="store", pretraining=runs[0])
     page = _Page(path.read_text())
     text = "".join(page.texts)
-    assert "3 of 6 slices were kept (50 %)" in text
+    assert "3 of 6 slices were kept (50\u00a0%)" in text
     assert [v for tag, name, v in page.attributes if (tag, name) == ("img", "alt")] == [
         f"Kept slice {i} stands for 1 more ({i} to {i + 1}), distance up to 4" for i in (0, 2, 4)
     ]

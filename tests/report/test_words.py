@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from monai_ssl.report.words import caveats, decimals, p_text, summary
+from monai_ssl.report.words import caveats, decimals, dropped_text, p_text, summary
 
 
 def _numbers(**changes: Any) -> dict[str, Any]:
@@ -92,3 +92,18 @@ _MODEL = _numbers()["models"][0]
 def test_each_caveat_appears_when_the_data_demand_it(changes: dict[str, Any], expected: str) -> None:
     found = [text for text in caveats(_numbers(**changes)) if expected in text]
     assert len(found) == 1
+
+
+def test_the_text_on_dropped_slices_follows_what_is_shown() -> None:
+    exemplars = [{"replaced": 7}, {"replaced": 2}]
+    pictures = {"shown": 5, "each": 3, "missing_because": None}
+    some = dropped_text({"exemplars": exemplars, "dropped_pictures": pictures})
+    assert "stand at most 3, evenly picked, of the slices dropped for it" in some
+    every = dropped_text({"exemplars": exemplars, "dropped_pictures": pictures | {"shown": 9, "each": 8}})
+    assert "stand the slices dropped for it" in every
+    none = {"exemplars": [{"replaced": 0}], "dropped_pictures": pictures | {"shown": 0}}
+    assert dropped_text(none) == ""
+    missing = pictures | {"shown": 0, "missing_because": "the moon was full"}
+    text = dropped_text({"exemplars": exemplars, "dropped_pictures": missing})
+    assert text.startswith("Dropped slices have no picture: a reduced store does not hold them, and the moon was full.")
+    assert "slice the same volumes once more" in text

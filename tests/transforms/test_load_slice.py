@@ -49,3 +49,9 @@ def test_a_file_that_is_no_image_is_named(tmp_path):
     (tmp_path / "x.png").write_text("no image")
     with pytest.raises(ValueError, match=r"x\.png: not an image"):
         LoadSlice()(tmp_path / "x.png")
+
+
+def test_a_volume_without_a_row_is_named(tmp_path):
+    np.save(tmp_path / "x.npy", np.zeros((2, 3, 4), np.int16))
+    with pytest.raises(ValueError, match=r"x\.npy: a volume of slices needs the row"):
+        LoadSliced("image")({"image": str(tmp_path / "x.npy")})

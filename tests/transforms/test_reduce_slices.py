@@ -18,12 +18,12 @@ import numpy as np
 import pytest
 import torch
 from monai.data import MetaTensor
-from monai.transforms import Compose
+from monai.transforms import Compose, Flip, Orientation, Rotate90
 from scipy.ndimage import gaussian_filter
 
 from monai_ssl.orientation import slice_positions, to_display
 from monai_ssl.reduction import reduce_slices
-from monai_ssl.transforms import ReduceSlices, ReduceSlicesd, SliceVolumed
+from monai_ssl.transforms import ReduceSlices, ReduceSlicesd, SliceVolume, SliceVolumed
 
 
 def smooth_image():
@@ -107,6 +107,22 @@ def test_reduce_then_slice_is_one_way_through():
     assert [item["image"].meta["index"] for item in items] == ReduceSlices()(image).meta["kept_indices"].tolist()
     for item in items:
         assert torch.equal(item["image"].as_tensor(), image[..., item["image"].meta["index"]].as_tensor())
+
+
+@pytest.mark.parametrize(
+    "change", [Orientation("SPL", labels=None), Rotate90(1, spatial_axes=(0, 2)), Flip(2), Rotate90(1, (1, 2))]
+)
+def test_axes_changed_after_the_reduction_are_refused(change):
+    # Their order tells no longer which axis is uneven, and its positions would be those of an even one.
+    reduced = ReduceSlices("every_n:5")(as_tensor(smooth_image()))
+    with pytest.raises(ValueError, match="before ReduceSlices"):
+        SliceVolume("axial")(change(reduced))
+
+
+def test_turning_in_the_slice_plane_keeps_the_positions():
+    reduced = ReduceSlices("every_n:5")(as_tensor(smooth_image()))
+    turned = SliceVolume("axial")(Rotate90(1, spatial_axes=(0, 1))(reduced))
+    assert [image.meta["position_mm"] for image in turned] == [300.0 + 10 * k for k in range(10)]
 
 
 def test_volumes_that_lie_otherwise_are_refused():

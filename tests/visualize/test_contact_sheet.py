@@ -18,6 +18,7 @@ import pytest
 from monai_ssl.visualize import (
     axis_strip,
     contact_sheet,
+    dropped_table,
     exemplar_images,
     exemplar_table,
     reduction_summary,
@@ -40,6 +41,12 @@ class _Store:
     def read(self, name: str) -> np.ndarray:
         assert self.table.set_index("slice").loc[name, "kept"]
         return np.full((20, 30), int(name[1:]), np.int16)
+
+
+class _StoreOfAll(_Store):
+    def __init__(self) -> None:
+        super().__init__()
+        self.table["kept"], self.table["exemplar"] = True, self.table["slice"]
 
 
 def test_each_exemplar_knows_the_slices_it_stands_for() -> None:
@@ -77,3 +84,34 @@ def test_pictures_share_one_window_and_size() -> None:
     images = exemplar_images(_Store(), ["a0", "a3", "a4"], window=(0, 4), size=15)
     assert [image.shape for image in images] == [(10, 15)] * 3
     assert [int(image[0, 0]) for image in images] == [0, 191, 255]
+
+
+def test_dropped_slices_go_with_their_exemplar() -> None:
+    table = _Store().table
+    everything = dropped_table(table, "a", ["a0", "a3", "a4"], each=9)
+    assert everything.to_numpy().tolist() == [["a1", 1, "a0", 2.0], ["a2", 2, "a0", 5.0], ["a5", 5, "a3", 6.0]]
+    assert dropped_table(table, "a", ["a3", "a0"], each=1)["slice"].tolist() == ["a5", "a1"]
+    assert dropped_table(table, "a", ["a0"], each=0).empty
+    assert dropped_table(table, "b", ["b0", "b1"], each=9).empty
+
+
+def test_many_dropped_slices_are_picked_evenly() -> None:
+    table = pd.DataFrame({"slice": [f"s{i}" for i in range(14)], "volume": "v", "index": range(14), "exemplar": "s0"})
+    table = table.assign(kept=table["index"] == 0, distance=1.0)
+    assert dropped_table(table, "v", ["s0"], each=4)["index"].tolist() == [1, 5, 9, 13]
+
+
+def test_sheet_shows_the_dropped_slices_from_the_other_store() -> None:
+    _, *tiles = contact_sheet(_Store(), "a", window=(0, 5), dropped_from=_StoreOfAll()).axes
+    # Every pixel of slice i is i, so a picture tells which slice it is.
+    shown = [round(float(axes.get_images()[0].get_array().mean()) / 51) for axes in tiles]
+    assert shown == [0, 1, 2, 3, 5, 4]
+    titles = [axes.get_title().replace("\n", " ") for axes in tiles]
+    assert titles[:2] == ["slice 0 stands for 2 more (0 to 2), distance up to 5", "slice 1 dropped, distance 2"]
+    assert [int(title.split()[1]) for title in titles] == shown
+    rows = [axes.get_subplotspec().rowspan.start for axes in tiles]
+    assert rows == [1, 1, 1, 2, 2, 3]
+    widths = [axes.spines["left"].get_linewidth() for axes in tiles]
+    assert min(widths[0], widths[3], widths[5]) > 2 * max(widths[1], widths[2], widths[4])
+    with pytest.raises(AssertionError):
+        exemplar_images(_Store(), ["a1"])

@@ -29,10 +29,13 @@ def read_csv(path: Path) -> pd.DataFrame:
     A column `class` becomes one 0/1 column per class, in alphabetical order: multi-class labels.
 
     Raises:
-        ValueError: when there is no column that names the images.
+        ValueError: when not exactly one column names the images, or a class is empty or called as another column.
     """
     text = ("image", "slice", "patient", "split", "class")
-    table = read_table(path, text=text).rename(columns={"slice": "image"})
+    table = read_table(path, text=text)
+    if {"image", "slice"} <= set(table.columns):
+        raise ValueError(f"{path}: both columns 'image' and 'slice' name the images; keep one")
+    table = table.rename(columns={"slice": "image"})
     if "image" not in table.columns:
         looks_like = "; this looks like the layout chestxray14" if "Image Index" in table.columns else ""
         raise ValueError(f"{path}: no column 'image' or 'slice', got {list(table.columns)}{looks_like}")
@@ -40,5 +43,18 @@ def read_csv(path: Path) -> pd.DataFrame:
         if column not in table.columns:
             table[column] = ""
     if "class" in table.columns:
-        table = table.join(pd.get_dummies(table.pop("class"), dtype="int8"))
+        table = table.join(_one_column_per_class(path, table.pop("class"), set(table.columns)))
     return table
+
+
+def _one_column_per_class(path: Path, classes: pd.Series, taken: set[str]) -> pd.DataFrame:
+    empty = int((classes == "").sum())
+    if empty:
+        raise ValueError(
+            f"{path}: {empty} of {len(classes)} rows have no class; fill the column 'class' or remove them"
+        )
+    columns = pd.get_dummies(classes, dtype="int8")
+    clash = sorted(taken & set(columns.columns))
+    if clash:
+        raise ValueError(f"{path}: classes {clash} are called as columns of the table; rename them")
+    return columns
