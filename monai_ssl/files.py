@@ -115,9 +115,12 @@ def read_table(path: str | os.PathLike, text: Sequence[str] = ()) -> pd.DataFram
 
     Raises:
         FileNotFoundError: when it is absent.
-        ValueError: when it is not a CSV with a header, naming the file.
+        ValueError: when it is not a CSV with a header, or two columns have one name; both name the file.
     """
     try:
+        header = pd.read_csv(path, nrows=1, header=None, dtype=str, encoding="utf-8-sig").iloc[0]
+        if len(twice := header[header.duplicated()]):
+            raise ValueError(f"{path}: two columns are called {twice.iloc[0]!r}; keep one of them")
         columns = pd.read_csv(path, nrows=0, encoding="utf-8-sig").columns
         missing = {column: [] if column in text else ["", "NA", "NaN", "nan"] for column in columns}
         table = pd.read_csv(

@@ -29,6 +29,7 @@ from typing import Any
 
 import ignite.distributed as idist
 import timm
+import torch
 from fire.parser import DefaultParseValue
 from monai.bundle import ConfigParser
 from monai.utils import ensure_tuple
@@ -36,8 +37,9 @@ from torch import nn
 
 from monai_ssl.data.datasets import ImageData
 from monai_ssl.networks import load_backbone_weights
+from monai_ssl.transforms import MultiCrop
 
-__all__ = ["bundle_root", "check", "load_start", "refuse", "refuse_unknown_overrides"]
+__all__ = ["bundle_root", "check", "load_start", "refuse", "refuse_run_folder", "refuse_unknown_overrides"]
 
 logger = logging.getLogger(__name__)
 
@@ -80,6 +82,9 @@ def check(data: ImageData, settings: dict[str, Any], *splits: str) -> None:
     problems += _number_problems(settings)
     if not problems:
         problems += _count_problems(data, settings, splits)
+    problems += _device_problems(settings)
+    if "crop_sizes" in settings:
+        problems += _crop_problems(settings)
     backbone = str(settings["backbone"])
     if not timm.is_model(backbone):
         near = difflib.get_close_matches(backbone.split(".")[0], timm.list_models(), n=3)
@@ -88,6 +93,17 @@ def check(data: ImageData, settings: dict[str, Any], *splits: str) -> None:
     if checkpoint is not None and not Path(checkpoint).is_file():
         problems.append(f"--checkpoint {checkpoint}: no such file; leave it out to start from random weights")
     refuse(problems)
+
+
+def refuse_run_folder(output_dir: str | os.PathLike) -> None:
+    """
+    Leave when results would be written into the folder of a training run, over its own.
+
+    Raises:
+        SystemExit: code 2.
+    """
+    if Path(output_dir, "settings.json").is_file():
+        refuse([f"--output_dir {output_dir}: is the folder of a training run, with results of its own; give another"])
 
 
 def load_start(network: nn.Module, checkpoint: str | os.PathLike | None) -> None:
@@ -152,6 +168,24 @@ def _number_problems(settings: dict[str, Any]) -> list[str]:
             "be validated, so none could be chosen"
         )
     return problems
+
+
+def _device_problems(settings: dict[str, Any]) -> list[str]:
+    try:
+        device = torch.device(str(settings.get("device", "cpu")))
+    except RuntimeError:
+        return [f"--device {settings['device']!r} is no device of torch; give cpu, cuda or cuda:0"]
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        return [f"--device {device}: this machine has {torch.cuda.device_count()} CUDA devices that torch can use"]
+    return []
+
+
+def _crop_problems(settings: dict[str, Any]) -> list[str]:
+    try:
+        MultiCrop(settings["crop_sizes"], settings["crop_counts"], settings["crop_scales"])
+    except (TypeError, ValueError) as error:
+        return [f"--crop_sizes, --crop_counts, --crop_scales: {error}"]
+    return []
 
 
 def _count_problems(data: ImageData, settings: dict[str, Any], splits: tuple[str, ...]) -> list[str]:

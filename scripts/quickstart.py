@@ -35,8 +35,9 @@ KEY = "00" * 32
 # One window, size and backbone for pre-training and fine-tuning, or the start would not fit.
 SHARED = {"backbone": "resnet10t", "image_size": 80, "window": "lung", "num_workers": 1, "device": "cpu"}
 PRETRAINING = {
-    **{"batch_size": 32, "max_epochs": 12, "learning_rate": 0.6, "warmup_epochs": 1},
-    **{"hidden_dim": 512, "prototypes": 60, "freeze_prototypes_iterations": 20},
+    **{"batch_size": 32, "max_epochs": 16, "learning_rate": 0.6, "warmup_epochs": 2},
+    # fewer prototypes than images in a batch, or an even share of images for each makes no sense
+    **{"hidden_dim": 512, "prototypes": 20, "freeze_prototypes_iterations": 10},
 }
 FINETUNING = {"batch_size": 32, "max_epochs": 6, "learning_rate": 1e-3}
 
@@ -65,7 +66,7 @@ def main() -> None:
     bundle("SwAV pre-training on the reduced slices, test patients left out", "swav_pretraining",
            dataset_dir=reduced, output_dir=swav, **SHARED, **PRETRAINING, **labels)  # fmt: skip
     for title, folder, start in (
-        ("Fine-tune from SwAV", from_swav, {"checkpoint": swav / "model.pt", "freeze_epochs": 1}),
+        ("Fine-tune from SwAV", from_swav, {"checkpoint": swav / "model.pt", "freeze_epochs": 0}),
         ("Fine-tune from random weights", from_scratch, {}),
     ):
         bundle(

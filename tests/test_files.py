@@ -63,6 +63,12 @@ def test_read_table_names_a_file_that_is_no_table(tmp_path):
         read_table(tmp_path / "binary.csv")
 
 
+def test_two_columns_of_one_name_are_refused(tmp_path):
+    (tmp_path / "t.csv").write_text("a,b,a\n1,2,3\n")
+    with pytest.raises(ValueError, match=r"t\.csv: two columns are called 'a'"):
+        read_table(tmp_path / "t.csv")
+
+
 def test_json_refuses_what_json_cannot_say(tmp_path):
     with pytest.raises(ValueError, match="JSON"):
         write_json(tmp_path / "x.json", {"auc": float("nan")})

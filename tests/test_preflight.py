@@ -89,6 +89,15 @@ def test_other_programs_are_left_alone(command):
     preflight.refuse_unknown_overrides()
 
 
+def test_results_are_not_written_over_a_run(tmp_path, caplog):
+    preflight.refuse_run_folder(tmp_path)
+    (tmp_path / "settings.json").write_text("{}")
+    with pytest.raises(SystemExit) as stop:
+        preflight.refuse_run_folder(tmp_path)
+    assert stop.value.code == 2
+    assert "give another" in caplog.text
+
+
 class _Data:
     problems = ("labels.csv: no such label file",)
 
@@ -124,8 +133,18 @@ def test_settings_that_would_fail_or_mislead_later_are_refused(settings, message
 
 def test_all_problems_are_named_at_once(caplog, tmp_path):
     settings = {"backbone": "resnet5", "batch_size": 0, "max_epochs": True, "checkpoint": str(tmp_path / "absent.pt")}
+    settings |= {"device": "gpu", "crop_sizes": [64, 32], "crop_counts": [2], "crop_scales": [[0.9, 1.0], [0.1, 0.3]]}
     with pytest.raises(SystemExit) as stop:
         preflight.check(_Data(), settings, "train")
     assert stop.value.code == 2
-    for part in ("no such label file", "--batch_size", "--max_epochs", "resnet5", "resnet50", "absent.pt"):
+    for part in (
+        "no such label file",
+        "--batch_size",
+        "--max_epochs",
+        "resnet5",
+        "resnet50",
+        "absent.pt",
+        "--device 'gpu'",
+        "--crop_sizes",
+    ):
         assert part in caplog.text

@@ -25,7 +25,7 @@ import torch
 
 from monai_ssl.data.labels import label_columns, read_labels
 from monai_ssl.data.slice_store import SliceStore
-from monai_ssl.data.splits import SPLITS, check_fractions, split_by_patient
+from monai_ssl.data.splits import FRACTIONS, SPLITS, check_fractions, split_by_patient
 from monai_ssl.data.volume import relative_name
 
 __all__ = ["TASKS", "FinetuningData", "ImageData", "PretrainingData", "list_images"]
@@ -129,7 +129,7 @@ class PretrainingData(ImageData):
         dataset_dir: str | os.PathLike,
         labels: str | os.PathLike | None = None,
         layout: str = "csv",
-        fractions: Sequence[float] = (0.6, 0.15, 0.25),
+        fractions: Sequence[float] = FRACTIONS,
         split_seed: int = 0,
     ) -> None:
         self._labels, self._layout, self._fractions, self._split_seed = labels, layout, fractions, split_seed
@@ -138,6 +138,11 @@ class PretrainingData(ImageData):
     def _read(self, dataset_dir: str | os.PathLike) -> pd.DataFrame:
         images = list_images(dataset_dir).assign(split="train")
         if self._labels is None:
+            if Path(dataset_dir, "labels.csv").is_file():
+                logger.warning(
+                    "%s has labels.csv, but --labels is not given: patients of the later test split are pre-trained on",
+                    dataset_dir,
+                )
             return images
         labelled = _labelled_and_split(dataset_dir, self._labels, self._layout, self._fractions, self._split_seed)
         patients = set(labelled.loc[labelled["split"] == "test", "patient"]) - {""}
@@ -184,7 +189,7 @@ class FinetuningData(ImageData):
         layout: str = "csv",
         label_names: Sequence[str] | str | None = None,
         task: str = "multilabel",
-        fractions: Sequence[float] = (0.6, 0.15, 0.25),
+        fractions: Sequence[float] = FRACTIONS,
         split_seed: int = 0,
         needed: Sequence[str] = SPLITS,
     ) -> None:

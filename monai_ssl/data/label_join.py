@@ -15,6 +15,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,6 +76,23 @@ class SourceLabels:
     def patient(self, series: str) -> str | None:
         """Whose volume `series` is, when the table tells."""
         return self._patients.get(series)
+
+    def check_any_known(self, volumes: Iterable[tuple[str, str | None]]) -> None:
+        """
+        Refuse a table that names none of the volumes, since labels cannot be joined once the source's names are gone.
+
+        Args:
+            volumes: series and patient of each.
+
+        Raises:
+            ValueError: when no row is about any of them.
+        """
+        known = {patient if self._keys == ["patient"] else series for series, patient in volumes}
+        if known and known.isdisjoint(self._groups):
+            raise ValueError(
+                f"{self.name}: none of its {len(self._groups)} values of {self._keys[0]!r} is one of the "
+                f"{len(known)} of the input; give SeriesInstanceUIDs, NIfTI paths below the input folder, or PatientIDs"
+            )
 
     def join(self, volume: SourceSlices) -> pd.DataFrame:
         """

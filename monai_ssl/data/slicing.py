@@ -98,6 +98,8 @@ def slice_volumes(
         _clear_unfinished(output)
         pseudonyms = Pseudonyms(load_key(output, pseudonym_key))
         volumes, rejections = find_volumes(source)
+        if table is not None:
+            table.check_any_known((volume.series, volume.patient) for volume in volumes)
         run = _Run(output, pseudonyms, table, volumes, rejections)
         tasks = [
             SliceTask(volume, run.names[volume.source], run.patient(volume), output, axis, reduce, resize)

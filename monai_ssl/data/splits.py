@@ -20,8 +20,10 @@ import pandas as pd
 
 from monai_ssl.data.labels import label_columns
 
-__all__ = ["SPLITS", "check_fractions", "split_by_patient"]
+__all__ = ["FRACTIONS", "SPLITS", "check_fractions", "split_by_patient"]
 
+# Shares of patients for training, validation and test; the bundles say the same.
+FRACTIONS = (0.6, 0.15, 0.25)
 SPLITS = ("train", "val", "test")
 
 

@@ -13,6 +13,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from ignite.engine import Engine, Events
@@ -32,7 +33,7 @@ class Freeze:
 
     Args:
         network: what to freeze.
-        trained: a module inside `network` that stays trained, such as the classifier; None freezes all of it.
+        trained: a module (or several) inside `network` that stays trained, such as the classifier; None freezes all.
         epochs: frozen while the trainer's epoch, counted from 1, is at most this.
         iterations: frozen while the trainer's iteration, counted from 1 over the whole run, is at most this.
 
@@ -43,9 +44,15 @@ class Freeze:
     """
 
     def __init__(
-        self, network: nn.Module, trained: nn.Module | None = None, epochs: int = 0, iterations: int = 0
+        self,
+        network: nn.Module,
+        trained: nn.Module | Sequence[nn.Module] | None = None,
+        epochs: int = 0,
+        iterations: int = 0,
     ) -> None:
-        self.network, self.trained = network, trained
+        # a distilled DeiT has two classifiers
+        self.trained = trained if trained is None or isinstance(trained, nn.Module) else nn.ModuleList(trained)
+        self.network = network
         self.epochs, self.iterations = epochs, iterations
         self.frozen = False
         self.parameters: list[nn.Parameter] = []

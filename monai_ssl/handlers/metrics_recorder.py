@@ -36,10 +36,10 @@ class MetricsRecorder:
     """
     After each epoch append one line to `metrics.jsonl` and the same values to TensorBoard.
 
-    A line holds `epoch`, `iteration`, `loss` (mean over the epoch), `learning_rate` (of the last group, at its last
-    step), the constants given, and the evaluator's metrics as `val_<name>` for epochs with validation. A run that goes
-    on drops the lines after the epoch it goes on from. A loss that is no number ends the run with code 2, before a
-    checkpoint can hold it. Attach after the validation handler.
+    A line holds `epoch`, `iteration`, `loss` (mean over the epoch), `learning_rate` (of the last group, as the epoch
+    leaves it), the constants given, and the evaluator's metrics as `val_<name>` for epochs with validation. A run that
+    goes on drops the lines after the epoch it goes on from. A loss that is no number ends the run with code 2, before
+    a checkpoint can hold it. Attach after the validation handler.
 
     Args:
         output_dir: the run folder.

@@ -98,17 +98,21 @@ class ResumableCheckpoint:
             return
         try:
             content = torch.load(self.path, map_location="cpu", weights_only=True)
-            for name, part in self.parts.items():
-                part.load_state_dict(content[name])
+            self._load(engine, content)
         except Exception as error:  # torch raises a dozen kinds for damaged files
             logger.error("%s: not a checkpoint of this run (%s); remove it to begin again", self.path, error)
             raise SystemExit(2) from error
-        done, wanted = content["engine"]["epoch"], engine.state.max_epochs
+        done, wanted = engine.state.epoch, engine.state.max_epochs
         if done > wanted:
             logger.error("%s: trained for %d epochs, --max_epochs is %d; give %d or more, or a new folder", self.path,
                          done, wanted, done)  # fmt: skip
             raise SystemExit(2)
-        engine.state.epoch = done
+        logger.info("%s: going on after epoch %d", self.path, done)
+
+    def _load(self, engine: Any, content: dict[str, Any]) -> None:
+        for name, part in self.parts.items():
+            part.load_state_dict(content[name])
+        engine.state.epoch = content["engine"]["epoch"]
         engine.state.iteration = content["engine"]["iteration"]
         if "scaler" in content and getattr(engine, "scaler", None) is not None:
             engine.scaler.load_state_dict(content["scaler"])
@@ -116,7 +120,6 @@ class ResumableCheckpoint:
             self.evaluator.state.best_metric = content["best"]["metric"]
             self.evaluator.state.best_metric_epoch = content["best"]["epoch"]
         _set_random_state(content["random"])
-        logger.info("%s: going on after epoch %d", self.path, engine.state.epoch)
 
 
 class ModelSaver:

@@ -11,7 +11,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -20,6 +22,7 @@ import pytest
 import torch
 
 from monai_ssl.data import FinetuningData, ImageData, PretrainingData
+from monai_ssl.data.splits import FRACTIONS
 
 
 @pytest.fixture
@@ -162,3 +165,41 @@ def test_no_images_is_a_problem_that_says_what_to_do(tmp_path):
     assert "python -m monai_ssl slice" in ImageData(tmp_path).problems[0]
     assert "no such folder" in ImageData(tmp_path / "absent").problems[0]
     assert ImageData(tmp_path).items() == []
+
+
+def test_bundles_and_python_split_alike():
+    for path in (Path(__file__).resolve().parents[2] / "bundles").glob("*/configs/*.json"):
+        config = json.loads(path.read_text())
+        for settings in (config, config.get("defaults", {})):
+            if isinstance(settings.get("fractions"), list):
+                assert tuple(settings["fractions"]) == FRACTIONS
+    assert sum(FRACTIONS) == pytest.approx(1)
+
+
+def test_pretraining_on_a_labelled_store_without_labels_warns(tmp_path, caplog):
+    from monai_ssl.data import make_phantoms, slice_volumes
+
+    make_phantoms(tmp_path / "p", patients=4, seed=0, size=32, slices=16)
+    slice_volumes(tmp_path / "p/volumes", tmp_path / "store", labels=tmp_path / "p/labels.csv", workers=1)
+    PretrainingData(tmp_path / "store", tmp_path / "store/labels.csv", fractions=(0.5, 0.0, 0.5))
+    assert "pre-trained on" not in caplog.text
+    PretrainingData(tmp_path / "store")
+    assert "patients of the later test split are pre-trained on" in caplog.text
+
+
+def test_a_reduced_and_a_whole_store_split_their_patients_alike(tmp_path):
+    from monai_ssl.data import make_phantoms, slice_volumes
+
+    make_phantoms(tmp_path / "p", patients=8, seed=0, size=32, slices=16)
+    options = {"labels": tmp_path / "p/labels.csv", "workers": 1, "pseudonym_key": "secret"}
+    whole = slice_volumes(tmp_path / "p/volumes", tmp_path / "whole", reduce="all", **options)
+    reduced = slice_volumes(tmp_path / "p/volumes", tmp_path / "reduced", reduce="dhash:6", **options)
+    assert len(reduced) < len(whole)
+    fractions = (0.5, 0.25, 0.25)
+    tuning = FinetuningData(whole.path, fractions=fractions)
+    blind = PretrainingData(reduced.path, whole.path / "labels.csv", fractions=fractions)
+    patients = whole.table.set_index("slice")["patient"]
+    test = {patients[item["id"]] for item in tuning.items("test")}
+    seen = {patients[item["id"]] for item in blind.items("train")}
+    assert len(test) == 2
+    assert seen == set(patients) - test

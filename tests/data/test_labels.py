@@ -49,6 +49,7 @@ def test_a_class_column_becomes_one_label_per_class(tmp_path):
         ("image,nodule\na,1\na,0\n", "listed twice, the first 'a'"),
         ("image,patient\na,1\n", "no label column"),
         ("name,nodule\na,1\n", "no column 'image' or 'slice'"),
+        ("image,row\na,1\n", "the column 'row' is ours"),
         ("image,slice,nodule\na,b,1\n", "both columns 'image' and 'slice'"),
         ("image,class\na,\nb,x\n", "1 of 2 rows have no class"),
         ("image,class\na,patient\nb,x\n", r"classes \['patient'\] are called as columns"),

@@ -26,6 +26,7 @@ __all__ = ["LAYOUTS", "label_columns", "read_labels"]
 
 LAYOUTS: dict[str, Callable[[Path], pd.DataFrame]] = {"csv": read_csv, "chestxray14": read_chestxray14}
 _KEYS = ("image", "patient", "split")
+_RESERVED = {"slice", "file", "row"}
 
 
 def read_labels(path: str | os.PathLike, layout: str = "csv") -> pd.DataFrame:
@@ -57,6 +58,8 @@ def read_labels(path: str | os.PathLike, layout: str = "csv") -> pd.DataFrame:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such label file")
     table = LAYOUTS[layout](path)
+    if ours := sorted(_RESERVED & set(table.columns)):
+        raise ValueError(f"{path}: the column {ours[0]!r} is ours; rename it")
     names = label_columns(table)
     if not names or table.empty:
         raise ValueError(
@@ -80,4 +83,4 @@ def read_labels(path: str | os.PathLike, layout: str = "csv") -> pd.DataFrame:
 
 def label_columns(table: pd.DataFrame) -> list[str]:
     """The names of the label columns of a table that `read_labels` or `SliceStore` gives."""
-    return [str(column) for column in table.columns if column not in (*_KEYS, "slice", "file", "row")]
+    return [str(column) for column in table.columns if column not in {*_KEYS, *_RESERVED}]
