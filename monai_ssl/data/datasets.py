@@ -102,7 +102,7 @@ class ImageData:
             splits: of `train`, `val`, `test`; none means all images.
         """
         table = self.table[self.table["split"].isin(splits)] if splits else self.table
-        labels = table[label_columns(table)].to_numpy(np.float32)
+        labels = table[label_columns(table)].to_numpy(np.float32, copy=True)
         columns = [table[name].tolist() for name in ("image", "patient", "split", "file", "row")]
         return [
             {"id": image, "patient": patient, "split": split, "image": file, "row": row, "label": label}
