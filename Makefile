@@ -7,7 +7,7 @@ RUN := .venv/bin/python
 help:  ## print these lines
 	@sed -n 's/^\([a-z]*\):.*##/\1:/p' Makefile | awk -F: '{ printf "make %-11s%s\n", $$1, $$2 }'
 
-quickstart: .venv/.ready  ## set up, then the whole way on the embedded sample: phantoms to report, CPU only, minutes
+quickstart: .venv/.ready  ## set up, then the whole way on the embedded sample, from phantoms to report, CPU only, in minutes
 	@$(RUN) scripts/quickstart.py
 
 test: lint  ## set up, then lint, types and all tests

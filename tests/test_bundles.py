@@ -191,7 +191,13 @@ def test_metadata(bundle, tmp_path):
 @pytest.mark.parametrize("bundle", NAMES)
 def test_network_shapes(bundle):
     files = {"meta_file": config(bundle, "metadata"), "config_file": config(bundle, "inference")}
-    verify_net_in_out("network_def", device="cpu", bundle_root=str(BUNDLES / bundle), **files)
+    overrides = {"device": "cpu", "bundle_root": str(BUNDLES / bundle)}
+    verify_net_in_out("network_def", **overrides, **files)
+    # and the check can fail
+    with pytest.raises(ValueError, match="output channel number"):
+        verify_net_in_out(
+            "network_def", **overrides, **files, **{"_meta_#network_data_format#outputs#pred#num_channels": 7}
+        )
 
 
 @pytest.mark.parametrize("bundle", NAMES)

@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 
 import pytest
@@ -87,6 +88,7 @@ def test_overrides_in_an_args_file_are_checked_too(command, tmp_path, caplog):
 def test_other_programs_are_left_alone(command):
     command("--config_file", "CONFIGS/train.json", "--max_epoch", "5", module="pytest/__main__.py")
     preflight.refuse_unknown_overrides()
+    assert preflight.bundle_root() == os.getcwd()
 
 
 def test_results_are_not_written_over_a_run(tmp_path, caplog):

@@ -78,6 +78,7 @@ def test_a_folder_in_use_or_of_something_else_is_refused(tmp_path, caplog):
 def test_the_remains_of_a_start_that_was_killed_do_not_keep_a_run_out(tmp_path):
     (tmp_path / ".settings.json.partial").write_text("{")
     opened(tmp_path)
+    assert json.loads((tmp_path / "settings.json").read_text())["settings"]["seed"] == 1
 
 
 def test_a_model_without_its_settings_is_warned_of(tmp_path, caplog):

@@ -15,6 +15,7 @@
 from __future__ import annotations
 
 import os
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +25,7 @@ __all__ = ["Volume", "relative_name"]
 
 
 @dataclass(frozen=True)
-class Volume:
+class Volume(ABC):
     """
     One volume: where it lies, how large it is and what is odd about it. Each format has its own subclass.
 
@@ -58,6 +59,7 @@ class Volume:
         """The path, relative to `root`, that stands for the volume in tables: the first of its files by name."""
         return min(relative_name(file, self.root) for file in self.files)
 
+    @abstractmethod
     def read(self) -> Voxels:
         """
         The voxels.
@@ -65,7 +67,6 @@ class Volume:
         Raises:
             RejectedVolumeError: when they are damaged or not to be trusted, naming the file.
         """
-        raise NotImplementedError
 
 
 def relative_name(file: Path, root: Path) -> str:

@@ -116,6 +116,7 @@ def check_predictions(labels: npt.ArrayLike, scores: npt.ArrayLike) -> tuple[np.
 
 
 def warn_one_class(labels: np.ndarray, names: list[str] | None = None) -> None:
+    """Warn, by name where there are names, of each column of `labels` (N, L) whose AUC is undefined."""
     positives = labels.sum(axis=0)
     for column in np.flatnonzero((positives == 0) | (positives == len(labels))):
         name = names[column] if names else f"number {column}"

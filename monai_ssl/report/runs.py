@@ -174,7 +174,7 @@ def without_folders(value: Any) -> Any:
     Settings fit to be shared: an absolute path keeps its last two parts, since the rest names people and machines.
 
     Example:
-        >>> without_folders({"dataset_dir": "/home/jane/studies/slices", "seed": 0})
+        >>> without_folders({"dataset_dir": "/people/jane/studies/slices", "seed": 0})
         {'dataset_dir': '.../studies/slices', 'seed': 0}
     """
     if isinstance(value, dict):

@@ -144,6 +144,7 @@ def axis_strip(table: pd.DataFrame, volume: str, width: float = 11.0) -> Figure:
 
 
 def caption(exemplar: Any) -> str:
+    """What to write under a kept slice, a row of `exemplar_table`."""
     if not exemplar.replaced:
         return f"slice {exemplar.index:.0f} stands for itself"
     return (
@@ -153,6 +154,7 @@ def caption(exemplar: Any) -> str:
 
 
 def dropped_caption(dropped: Any) -> str:
+    """What to write under a dropped slice, a row of `dropped_table`."""
     return f"slice {dropped.index:.0f} dropped, distance {dropped.distance:.3g}"
 
 

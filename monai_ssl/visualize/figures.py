@@ -87,6 +87,7 @@ def new_axes(width: float = 4.2, height: float = 3.2) -> tuple[Figure, Axes]:
 
 
 def style_axes(axes: Axes) -> None:
+    """Give axes the look of all our figures: transparent, with a light grid behind the data."""
     axes.patch.set_alpha(0)
     axes.set_axisbelow(True)
     axes.grid(color=GRID, linewidth=0.6)
