@@ -102,7 +102,7 @@ def make_phantoms(
     _check("slices", slices, 16, 512)
     with _new_folder(Path(output_dir)) as folder:
         tables = []
-        for index in tqdm(range(patients), desc="phantoms", unit="patient"):
+        for index in tqdm(range(patients), desc="phantoms", unit="patient", disable=None):
             phantom = draw_phantom(seed, index, size=size, slices=slices)
             series = _write_volume(folder / "volumes", phantom, seed, index)
             if masks:
