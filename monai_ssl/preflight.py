@@ -18,6 +18,7 @@ that MONAI's configuration parser passes on without wrapping it into a traceback
 
 from __future__ import annotations
 
+import atexit
 import difflib
 import logging
 import math
@@ -30,6 +31,7 @@ from typing import Any
 import ignite.distributed as idist
 import timm
 import torch
+import torch.distributed as dist
 from fire.parser import DefaultParseValue
 from monai.bundle import ConfigParser
 from monai.utils import ensure_tuple
@@ -39,7 +41,16 @@ from monai_ssl.data.datasets import ImageData
 from monai_ssl.networks import load_backbone_weights
 from monai_ssl.transforms import MultiCrop
 
-__all__ = ["bundle_root", "check", "load_start", "refuse", "refuse_run_folder", "refuse_unknown_overrides"]
+__all__ = [
+    "bundle_root",
+    "check",
+    "join_process_group",
+    "leave_process_group",
+    "load_start",
+    "refuse",
+    "refuse_run_folder",
+    "refuse_unknown_overrides",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -120,6 +131,34 @@ def load_start(network: nn.Module, checkpoint: str | os.PathLike | None) -> None
         logger.info("%s", load_backbone_weights(network, checkpoint))
     except (OSError, ValueError) as error:
         refuse([str(error)])
+
+
+def join_process_group() -> None:
+    """
+    Join the processes that torchrun started, NCCL on GPUs and gloo elsewhere, and leave them however this one ends.
+
+    Handlers of ignite make collective calls when first used, so it is told of the group at once, on every rank: one
+    that only rank 0 builds would otherwise wait for the others forever.
+
+    Raises:
+        SystemExit: code 2, when torchrun did not start this process.
+    """
+    if "LOCAL_RANK" not in os.environ:
+        refuse(
+            ["multi_gpu_train.json is for torchrun: torchrun --standalone --nproc_per_node N -m monai.bundle run ..."]
+        )
+    if torch.cuda.is_available():
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    # A group that is alive when the interpreter ends can abort it, and hide the exit code.
+    atexit.register(leave_process_group)
+    idist.sync()
+
+
+def leave_process_group() -> None:
+    """Leave the group of processes, if this one is in any."""
+    if dist.is_available() and dist.is_initialized():
+        dist.destroy_process_group()
 
 
 def bundle_root() -> str:

@@ -21,7 +21,7 @@ import platform
 import sys
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 import ignite.distributed as idist
 
@@ -76,7 +76,7 @@ class RunFolder:
         # All ranks leave alike: one that trained on alone would wait for the others forever.
         code = int(cast(float, idist.broadcast(float(code), src=0)))
         if code != _OPENED:
-            raise SystemExit(code)
+            _leave(code)
 
     def finish(self) -> None:
         """Record that the run ended, with its number of epochs."""
@@ -165,6 +165,18 @@ def recorded_settings(model: str | os.PathLike, defaults: dict[str, Any]) -> dic
                        "std above all, where they differ from %s", model, defaults)  # fmt: skip
     recorded = {} if record is None else record["settings"]
     return {name: recorded.get(name, value) for name, value in defaults.items()}
+
+
+def _leave(code: int) -> NoReturn:
+    if idist.get_world_size() > 1:
+        # Threads of a process group that DistributedDataParallel still holds abort some interpreters as they end, which
+        # would hide the code; nothing is open that needs an orderly end.
+        idist.barrier()
+        logging.shutdown()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    raise SystemExit(code)
 
 
 def _read_record(path: Path) -> dict[str, Any] | None:

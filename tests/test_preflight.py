@@ -150,3 +150,11 @@ def test_all_problems_are_named_at_once(caplog, tmp_path):
         "--crop_sizes",
     ):
         assert part in caplog.text
+
+
+def test_multi_gpu_without_torchrun_says_so(monkeypatch, caplog):
+    monkeypatch.delenv("LOCAL_RANK", raising=False)
+    with pytest.raises(SystemExit) as stop:
+        preflight.join_process_group()
+    assert stop.value.code == 2
+    assert "torchrun --standalone" in caplog.text
