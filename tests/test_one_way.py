@@ -34,8 +34,13 @@ LEVELS = {
 def imported_rooms(path):
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-        names += [node.module] if isinstance(node, ast.ImportFrom) and node.module and not node.level else []
-        yield from (name.split(".")[1] for name in names if name.startswith("monai_ssl."))
+        if isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{path}: a relative import hides which room it means; write monai_ssl...."
+            # `from monai_ssl import report` names the room after the import
+            names += [node.module or "", *(f"{node.module}.{alias.name}" for alias in node.names)]
+        yield from (
+            room for name in names if name.startswith("monai_ssl.") and (room := name.split(".")[1]) != "__version__"
+        )
 
 
 @pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: path.relative_to(PACKAGE).as_posix())

@@ -11,6 +11,6 @@
 
 """The SwAV loss."""
 
-from .swav import SwAVLoss, sinkhorn
+from monai_ssl.losses.swav import SwAVLoss, sinkhorn
 
 __all__ = ["SwAVLoss", "sinkhorn"]

@@ -11,9 +11,9 @@
 
 """Backbones, the SwAV network, and weights from files."""
 
-from .backbones import classifier_names, create_backbone
-from .checkpoints import CheckpointMismatchError, LoadReport, load_backbone_weights
-from .swav import SwAVNet, SwAVOutput
+from monai_ssl.networks.backbones import classifier_names, create_backbone
+from monai_ssl.networks.checkpoints import CheckpointMismatchError, LoadReport, load_backbone_weights
+from monai_ssl.networks.swav import SwAVNet, SwAVOutput
 
 __all__ = [
     "CheckpointMismatchError",

@@ -11,7 +11,7 @@
 
 """Parameter groups and learning-rate schedules; LARS itself is `timm.optim.Lars`."""
 
-from .groups import parameter_groups
-from .schedule import warmup_cosine
+from monai_ssl.optimizers.groups import parameter_groups
+from monai_ssl.optimizers.schedule import warmup_cosine
 
 __all__ = ["parameter_groups", "warmup_cosine"]
