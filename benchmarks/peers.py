@@ -14,13 +14,16 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 import cv2
 import imagehash
+import nibabel
 import numpy as np
+import pydicom
 from PIL import Image
 
-__all__ = ["imagehash_hashes", "reference_volume_hashes"]
+__all__ = ["imagehash_hashes", "reference_dicom_to_png", "reference_nifti_to_png", "reference_volume_hashes"]
 
 
 def imagehash_hashes(images: np.ndarray) -> np.ndarray:
@@ -37,3 +40,31 @@ def reference_volume_hashes(volume: np.ndarray) -> np.ndarray:
         _, png = cv2.imencode(".png", np.rint((image - low) / (high - low) * 255).astype(np.uint8))
         images.append(np.asarray(Image.open(io.BytesIO(png.tobytes()))))
     return imagehash_hashes(np.array(images))
+
+
+def reference_nifti_to_png(path: Path, folder: Path) -> int:
+    """Axial slices of a NIfTI file as 8-bit PNG files, by per-slice min-max, as "Less is More" makes them; how many."""
+    volume = nibabel.nifti1.load(path).get_fdata().transpose(2, 1, 0)
+    for k, image in enumerate(volume):
+        _write_png(folder / f"{k}.png", image)
+    return len(volume)
+
+
+def reference_dicom_to_png(series: Path, folder: Path) -> int:
+    """The images of a DICOM folder as 8-bit PNG files, by per-slice min-max of HU, as "Less is More" makes them."""
+    count = 0
+    for path in sorted(series.iterdir()):
+        try:
+            dataset = pydicom.dcmread(path)
+        except pydicom.errors.InvalidDicomError:
+            continue
+        hounsfield = dataset.pixel_array.astype(np.int16)
+        hounsfield += np.int16(dataset.RescaleIntercept)
+        _write_png(folder / f"{count}.png", hounsfield)
+        count += 1
+    return count
+
+
+def _write_png(path: Path, image: np.ndarray) -> None:
+    low, high = image.min(), image.max()
+    cv2.imwrite(str(path), (image - low) / float(high - low + 1e-5) * 255)

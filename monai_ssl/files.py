@@ -17,13 +17,17 @@ import csv
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TextIO
 
-import pandas as pd
 from filelock import FileLock, Timeout
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# pandas takes half a second to import, and every worker process imports this module; only tables need it.
 
 __all__ = ["atomic_path", "file_checksum", "lock_folder", "read_table", "write_json", "write_table"]
 
@@ -31,7 +35,7 @@ _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 @contextmanager
-def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
+def atomic_path(path: str | os.PathLike, *, private: bool = False) -> Iterator[Path]:
     """
     A temporary sibling to write to, which takes the final name only when the block ends without an error.
 
@@ -40,6 +44,7 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
 
     Args:
         path: the final name. Its folder is made when absent.
+        private: mode 0600, from before the first byte is written.
 
     Example:
         >>> with atomic_path("table.csv") as partial:  # doctest: +SKIP
@@ -49,6 +54,9 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.partial")
     try:
+        if private:
+            partial.unlink(missing_ok=True)  # the remains of a killed process may be open to others
+            os.close(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
         yield partial
         with open(partial, "rb+") as file:
             os.fsync(file.fileno())
@@ -88,21 +96,27 @@ def write_json(path: str | os.PathLike, content: Any) -> None:
         partial.write_text(text + "\n", encoding="utf-8")
 
 
-def write_table(path: str | os.PathLike, table: pd.DataFrame) -> None:
+def write_table(
+    path: str | os.PathLike, table: pd.DataFrame | Iterable[pd.DataFrame], *, private: bool = False
+) -> None:
     """
     Write `table` as CSV, atomically. A text cell that a spreadsheet would run as a formula gets a leading quote.
 
+    Args:
+        path: the CSV file.
+        table: the rows, or an iterable of pieces with equal columns, of which one at a time is held.
+        private: mode 0600.
+
     See https://owasp.org/www-community/attacks/CSV_Injection.
     """
-    table = table.copy()
-    quoting = csv.QUOTE_MINIMAL
-    for column in table.columns:
-        if not pd.api.types.is_numeric_dtype(table[column]) and not pd.api.types.is_bool_dtype(table[column]):
-            table[column] = table[column].map(_without_formula)
-            if table[column].astype(str).str.contains("\r").any():
-                quoting = csv.QUOTE_NONNUMERIC  # pandas leaves a carriage return unquoted, and then reads two rows
-    with atomic_path(path) as partial:
-        table.to_csv(partial, index=False, lineterminator="\n", encoding="utf-8", quoting=quoting)
+    import pandas as pd
+
+    pieces = (table,) if isinstance(table, pd.DataFrame) else table
+    # A name of bytes that are no UTF-8 must not end a run.
+    text: dict[str, Any] = {"encoding": "utf-8", "errors": "backslashreplace", "newline": ""}
+    with atomic_path(path, private=private) as partial, open(partial, "w", **text) as stream:
+        for number, piece in enumerate(pieces):
+            _write_rows(stream, piece, header=number == 0)
 
 
 def read_table(path: str | os.PathLike, text: Sequence[str] = ()) -> pd.DataFrame:
@@ -117,6 +131,8 @@ def read_table(path: str | os.PathLike, text: Sequence[str] = ()) -> pd.DataFram
         FileNotFoundError: when it is absent.
         ValueError: when it is not a CSV with a header, or two columns have one name; both name the file.
     """
+    import pandas as pd
+
     try:
         header = pd.read_csv(path, nrows=1, header=None, dtype=str, encoding="utf-8-sig").iloc[0]
         if len(twice := header[header.duplicated()]):
@@ -141,6 +157,19 @@ def file_checksum(path: str | os.PathLike) -> str:
     """The SHA-256 of a file, as 64 hex digits."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _write_rows(stream: TextIO, table: pd.DataFrame, header: bool) -> None:
+    import pandas as pd
+
+    table = table.copy()
+    quoting = csv.QUOTE_MINIMAL
+    for column in table.columns:
+        if not pd.api.types.is_numeric_dtype(table[column]) and not pd.api.types.is_bool_dtype(table[column]):
+            table[column] = table[column].map(_without_formula)
+            if table[column].astype(str).str.contains("\r").any():
+                quoting = csv.QUOTE_NONNUMERIC  # pandas leaves a carriage return unquoted, and then reads two rows
+    table.to_csv(stream, index=False, header=header, lineterminator="\n", quoting=quoting)
 
 
 def _without_formula(cell: Any) -> Any:

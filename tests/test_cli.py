@@ -13,18 +13,21 @@
 from __future__ import annotations
 
 import inspect
+import io
 import re
 import subprocess
 import sys
 
 import nibabel
 import numpy as np
+import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
 import monai_ssl.data.slicing
 from monai_ssl.cli import app
-from monai_ssl.data import SliceStore, slice_volumes
+from monai_ssl.cli.check_table import summary
+from monai_ssl.data import SliceStore, check_volumes, export_png, slice_volumes
 
 
 @pytest.fixture
@@ -67,9 +70,129 @@ def test_defaults_are_those_of_the_function(source, tmp_path, monkeypatch):
         patch.setattr("monai_ssl.data.slice_volumes", remember)
         assert "given {}" in run("slice", source, tmp_path / "out").stderr
     shown = run("slice", "--help").stdout
-    for name in ("axis", "reduce"):
+    for name in ("axis", "reduce", "max_gib"):
         default = inspect.signature(monai_ssl.data.slicing.slice_volumes).parameters[name].default
-        assert f"[default: ({default})]" in shown
+        assert f"[default: ({default if isinstance(default, str) else f'{default:g}'})]" in shown
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["--spacing", "2"], {"spacing": 2.0}),
+        (["--spacing", "0.5,0.5,2"], {"spacing": (0.5, 0.5, 2.0)}),
+        (
+            ["--split-time", "--max-gib", "0.5", "--identifiers"],
+            {"split_time": True, "max_gib": 0.5, "identifiers": True},
+        ),
+    ],
+)
+def test_slice_hands_over_its_options(tmp_path, monkeypatch, words, expected):
+    def remember(input_dir, output_dir, **given):
+        raise ValueError(f"given {given}")
+
+    monkeypatch.setattr("monai_ssl.data.slice_volumes", remember)
+    assert f"given {expected}" in run("slice", tmp_path, tmp_path / "out", *words).stderr
+
+
+def test_check_prints_what_the_function_finds(source, monkeypatch):
+    for name in ("=1+1.txt", "\x1b[31mred"):
+        (source / name).write_text("text")
+    table = check_volumes(source, workers=1)
+    result = run("check", source, "--csv", "--workers", 1)
+    assert result.exit_code == 0
+    printed = pd.read_csv(
+        io.StringIO(result.stdout), dtype={"slices": "Int64"}, keep_default_na=False, na_values={"slices": ""}
+    )
+    assert printed["series"].tolist()[1:] == ["\x1b[31mred", "'=1+1.txt", "notes.txt"]
+    pd.testing.assert_frame_equal(printed.drop(columns="series"), table.drop(columns="series"))
+    assert result.stderr.splitlines()[-1] == "0 series accepted, 1 with warnings, 0 refused; 3 files are no image"
+
+
+@pytest.mark.parametrize("width", [80, 120, 200])
+def test_check_is_a_table_that_fits(source, tmp_path, monkeypatch, width):
+    monkeypatch.setenv("COLUMNS", str(width))
+    for number in range(40):
+        (source / f"picture {number:02d}.png").write_bytes(b"\x89PNG")
+    (source / "\x1b[31mred\n").write_text("text")
+    deep = source / "a folder of a long name" / "and another of a still longer one" / "scan.nii"
+    deep.parent.mkdir(parents=True)
+    wide = np.arange(512 * 512, dtype=np.int32).reshape(512, 512, 1)
+    nibabel.save(nibabel.Nifti1Image(wide, np.diag([0.7812, 0.7812, 1, 1])), deep)
+    result = run("check", source, "--workers", 1)
+    lines = result.stdout.splitlines()
+    assert "\x1b" not in result.stdout
+    assert max(map(len, lines)) <= width
+    for heading, cells in (("slices", ["8", "1"]), ("size", ["20x20", "512x512"])):
+        right = lines[0].index(heading) + len(heading)
+        for cell in cells:
+            assert any(re.search(rf"\s{cell}$", line[:right]) for line in lines), (heading, cell)
+    words = " ".join(result.stdout.split())
+    assert "\\x1b[31mred\\n and 41 more" in words
+    assert lines[-1] == "0 series accepted, 2 with warnings, 0 refused; 42 files are no image"
+    reasons = check_volumes(source, workers=1)["reasons"]
+    if width == 80:  # below their row, so that no other column is among the words
+        assert all(" ".join(reason.split()) in words for text in reasons for reason in text.splitlines())
+    beside = [line for line in lines if "scan" in line and "- no patient" in line]
+    assert bool(beside) == (width == 200)
+
+
+def test_check_counts_by_verdict_and_files_that_never_were_a_volume_apart():
+    rows = [
+        (8, "accept", ""),
+        (8, "accept", ""),
+        (8, "warn", "constant"),
+        (8, "refuse", "truncated"),
+        (None, "refuse", "two patients under one SeriesInstanceUID (all 20 files of the series)"),
+        (None, "refuse", "empty file"),
+        (None, "refuse", "neither DICOM, NIfTI, NRRD nor MetaImage"),
+        (None, "refuse", "no image (RT Structure Set Storage)"),
+        (None, "refuse", "a DICOMDIR, not an image; the files it lists are found without it"),
+    ]
+    table = pd.DataFrame(rows, columns=["slices", "verdict", "reasons"])
+    assert summary(table) == "2 series accepted, 1 with warnings, 2 refused; 4 files are no image"
+
+
+def test_check_of_headers_says_so_and_of_nothing_ends_with_2(source, tmp_path):
+    result = run("check", source, "--headers-only", "--workers", 1)
+    assert result.exit_code == 0
+    assert "damage in the voxels is not looked for" in result.stdout
+    (source / "scan.nii.gz").unlink()
+    result = run("check", source, "--workers", 1)
+    assert result.exit_code == 2
+    assert result.stdout.splitlines()[-1] == "0 series accepted, 0 with warnings, 0 refused; 1 file is no image"
+    (source / "notes.txt").unlink()
+    assert run("check", source, "--workers", 1).exit_code == 2
+
+
+@pytest.mark.parametrize(("word", "window"), [("bone", "bone"), ("-160,240", (-160, 240)), ("minmax", "minmax")])
+def test_export_writes_the_pictures_of_the_function(source, tmp_path, word, window):
+    store = slice_volumes(source, tmp_path / "store", workers=1)
+    result = run("export", store.path, tmp_path / "png", "--window", word, "--workers", 1)
+    assert result.exit_code == 0
+    assert f"{len(store)} images, window {word}: " in result.stdout
+    expected = export_png(store, tmp_path / "expected", window, workers=1)
+    ours, theirs = (
+        {file.name: file.read_bytes() for file in folder.iterdir()} for folder in (tmp_path / "png", expected)
+    )
+    assert ours == theirs
+
+
+@pytest.mark.parametrize(
+    ("function", "words", "told"),
+    [
+        ("slice_volumes", ["slice", "a", "b"], "stopped; the same command goes on"),
+        ("check_volumes", ["check", "a"], "stopped"),
+        ("phantoms.make_phantoms", ["phantoms", "a"], "stopped"),
+    ],
+)
+def test_interrupt_is_a_line_and_exit_130(monkeypatch, function, words, told):
+    def interrupt(*args, **given):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(f"monai_ssl.data.{function}", interrupt)
+    result = run(*words)
+    assert result.exit_code == 130
+    assert (result.stdout, result.stderr.strip()) == ("", told)
 
 
 @pytest.mark.parametrize(
@@ -79,6 +202,10 @@ def test_defaults_are_those_of_the_function(source, tmp_path, monkeypatch):
         (["slice", "{tmp}/in", "{tmp}/out", "--axis", "up"], "axis must be one of axial, coronal, sagittal, got 'up'"),
         (["slice", "{tmp}/in/notes.txt", "{tmp}/out"], "rejected.csv"),
         (["slice", "{tmp}/in", "{tmp}/out", "--labels", "{tmp}/none.csv"], "none.csv: does not exist"),
+        (["slice", "{tmp}/in", "{tmp}/out", "--spacing", "1,2"], "--spacing must be 1 or 3 numbers with commas"),
+        (["slice", "{tmp}/in", "{tmp}/out", "--spacing", "1mm"], "got '1mm'"),
+        (["check", "{tmp}/absent"], "absent: does not exist"),
+        (["export", "{tmp}/in", "{tmp}/out", "--window", "lung"], "not a finished slice store"),
     ],
 )
 def test_bad_input_ends_with_a_line_and_exit_2(source, tmp_path, words, told):
@@ -118,7 +245,8 @@ def test_module_runs_and_help_loads_nothing_heavy():
     assert "slice" in done.stdout
 
 
-def test_slicing_workers_load_neither_torch_nor_monai():
-    code = "import sys, monai_ssl.data.slice_volume; assert not {'torch', 'monai'} & set(sys.modules)"
+@pytest.mark.parametrize("module", ["slice_volume", "check", "export"])
+def test_worker_processes_load_neither_torch_nor_monai(module):
+    code = f"import sys, monai_ssl.data.{module}; assert not {{'torch', 'monai'}} & set(sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -26,8 +26,10 @@ from monai_ssl.data.volumes import find_volumes
 from monai_ssl.data.voxels import RejectedVolumeError, Rejection, Voxels
 
 if TYPE_CHECKING:
+    from monai_ssl.data.check import check_volumes
     from monai_ssl.data.datasets import FinetuningData, ImageData, PretrainingData, list_images
-    from monai_ssl.data.dicom_reader import DicomSeriesReader
+    from monai_ssl.data.dicom.reader import DicomSeriesReader
+    from monai_ssl.data.export import export_png
     from monai_ssl.data.phantoms import make_phantoms
     from monai_ssl.data.sampling import EpochBatchSampler, SeededDataset
 
@@ -43,6 +45,8 @@ __all__ = [
     "SliceStore",
     "Volume",
     "Voxels",
+    "check_volumes",
+    "export_png",
     "find_volumes",
     "label_columns",
     "list_images",
@@ -56,7 +60,9 @@ __all__ = [
 _ON_DEMAND = {
     **dict.fromkeys(("FinetuningData", "ImageData", "PretrainingData", "list_images"), "datasets"),
     **dict.fromkeys(("EpochBatchSampler", "SeededDataset"), "sampling"),
-    "DicomSeriesReader": "dicom_reader",
+    "DicomSeriesReader": "dicom.reader",
+    "check_volumes": "check",
+    "export_png": "export",
     "make_phantoms": "phantoms",
 }
 

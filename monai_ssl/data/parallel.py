@@ -16,10 +16,15 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from typing import Any, TypeVar
+
+import cv2
+from threadpoolctl import threadpool_limits
 
 __all__ = ["SerialExecutor", "make_executor", "run_all"]
 
@@ -41,14 +46,16 @@ class SerialExecutor(Executor):
 
 
 @contextmanager
-def make_executor(workers: int | None, scheduler: str | None, tasks: int) -> Iterator[tuple[Executor, int]]:
+def make_executor(
+    workers: int | None, scheduler: str | None = None, tasks: int | None = None
+) -> Iterator[tuple[Executor, int]]:
     """
-    An executor, and how many tasks it runs at once.
+    An executor, and how many tasks it runs at once. Each runs on one thread; processes start as tasks are submitted.
 
     Args:
         workers: processes; None for one per CPU, 1 for this process.
         scheduler: address of a dask scheduler, such as "tcp://host:8786", whose workers see the same folders.
-        tasks: no more processes than this are started.
+        tasks: no more processes than this, where it is known already.
 
     Raises:
         ValueError: when `scheduler` is given and `dask.distributed` is not installed.
@@ -61,13 +68,19 @@ def make_executor(workers: int | None, scheduler: str | None, tasks: int) -> Ite
         with Client(scheduler) as client, client.get_executor() as executor:
             yield executor, max(1, sum(client.nthreads().values()))
         return
-    count = min(workers or os.cpu_count() or 1, max(tasks, 1))
-    if count == 1:
-        with SerialExecutor() as serial:
-            yield serial, 1
+    count = workers or os.cpu_count() or 1
+    if min(count, count if tasks is None else tasks) <= 1:
+        threads = cv2.getNumThreads()
+        with SerialExecutor() as serial, threadpool_limits(1):
+            cv2.setNumThreads(1)
+            try:
+                yield serial, 1
+            finally:
+                cv2.setNumThreads(threads)
         return
     # Forking a process that has threads (numba, torch) can hang.
-    with ProcessPoolExecutor(count, mp_context=multiprocessing.get_context("spawn")) as pool:
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(count, mp_context=context, initializer=_become_worker) as pool:
         yield pool, count
 
 
@@ -98,3 +111,18 @@ def run_all(
     finally:
         for future in pending:
             future.cancel()
+
+
+def _become_worker() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the first one ends the others
+    threadpool_limits(1)
+    cv2.setNumThreads(1)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    # A worker whose parent was killed would wait for tasks for ever, or write into a store that is being resumed.
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

@@ -53,9 +53,10 @@ class Pseudonyms:
 
         Args:
             kind: "volume" or "patient", so that equal names of two kinds have different pseudonyms.
-            name: the identifier of the source.
+            name: the identifier of the source; any text, lone surrogates (bytes that are no UTF-8) included.
         """
-        return hmac.new(self._key, f"{kind}\0{name}".encode(), hashlib.sha256).hexdigest()[:_DIGITS]
+        message = f"{kind}\0{name}".encode(errors="surrogatepass")
+        return hmac.new(self._key, message, hashlib.sha256).hexdigest()[:_DIGITS]
 
     @property
     def fingerprint(self) -> str:
@@ -76,7 +77,7 @@ def load_key(folder: Path, key: str | bytes | os.PathLike | None) -> bytes:
     """
     file = folder / KEY_FILE
     present = _read_key(file) if file.exists() else None
-    given = key.encode() if isinstance(key, str) else key
+    given = key.encode(errors="surrogatepass") if isinstance(key, str) else key
     if isinstance(given, os.PathLike):
         given = _read_key(Path(given))
     if given is not None and not given:
@@ -85,10 +86,8 @@ def load_key(folder: Path, key: str | bytes | os.PathLike | None) -> bytes:
         raise ValueError(f"{file}: another key than the one given; choose another folder, or give no key")
     chosen = present or given or secrets.token_bytes(32)
     if present is None:
-        with atomic_path(file) as partial:
-            with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as stream:
-                stream.write(chosen.hex() + "\n")
-            partial.chmod(0o600)
+        with atomic_path(file, private=True) as partial:
+            partial.write_text(chosen.hex() + "\n", encoding="ascii")
     return chosen
 
 

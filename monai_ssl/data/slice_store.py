@@ -15,6 +15,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 from collections import Counter
 from functools import lru_cache
@@ -28,6 +29,8 @@ from monai_ssl.files import read_table
 
 __all__ = ["SliceStore"]
 
+logger = logging.getLogger(__name__)
+
 # Open files are few on some systems; a DataLoader worker comes back to the same volumes rarely.
 _OPEN_VOLUMES = 32
 _TEXT = ("slice", "volume", "patient", "exemplar", "hash", "file", "dtype")
@@ -35,7 +38,7 @@ _TEXT = ("slice", "volume", "patient", "exemplar", "hash", "file", "dtype")
 
 class SliceStore:
     """
-    A finished slice store, read slice by slice; `slice_volumes` makes it.
+    A slice store, read slice by slice; `slice_volumes` makes it.
 
     Cheap to send to DataLoader workers: volumes are memory-mapped on first use in each.
 
@@ -64,21 +67,30 @@ class SliceStore:
     @classmethod
     def open(cls, path: str | os.PathLike) -> SliceStore:
         """
-        Open a store, checking that it is whole.
+        Open a store, checking that it is whole. One that a full disk left unfinished opens with a warning.
 
         Args:
             path: the output folder of `slice_volumes`.
 
         Raises:
-            ValueError: when it is no finished store, or a volume is missing, short or another than the table says.
+            ValueError: when it is no store, or a volume is missing, short or another than the table says.
         """
         path = Path(path)
         if not (path / "store.json").is_file():
+            stopped = (path / ".slicing.json").exists()
             raise ValueError(
                 f"{path}: not a finished slice store (no store.json); "
-                f"make one with: python -m monai_ssl slice INPUT {path}"
+                + ("slicing was stopped, and goes on with the same command: " if stopped else "make one with: ")
+                + f"python -m monai_ssl slice INPUT {path}"
             )
         settings = json.loads((path / "store.json").read_text(encoding="utf-8"))
+        if not settings.get("complete", True):
+            done, pending = settings["counts"]["volumes"], settings["counts"]["pending"]
+            logger.warning(
+                "%s: unfinished, %d of its volumes are sliced and %d are left; the same command goes on: "
+                "python -m monai_ssl slice INPUT %s",
+                *(path, done, pending, path),
+            )
         table = read_table(path / "slices.csv", text=_TEXT)
         table["kept"] = table["kept"].astype(bool)
         table["row"] = table["row"].astype("Int64")

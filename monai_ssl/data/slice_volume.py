@@ -14,96 +14,165 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import csv
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import cv2
 import numpy as np
-import pandas as pd
+from numpy.lib import format as npy
 
+from monai_ssl.data.resampling import resample
+from monai_ssl.data.slice_parts import COLUMNS, VOLUME_FOLDER, Part, part_file, volume_file
 from monai_ssl.data.volume import Volume
 from monai_ssl.data.voxels import RejectedVolumeError, Rejection, Voxels
 from monai_ssl.files import atomic_path
 from monai_ssl.orientation import array_axis, slice_positions, to_display
 from monai_ssl.reduction import hash_slices, reduce_slices
 
-__all__ = ["VOLUME_FOLDER", "SliceTask", "SlicedVolume", "store_volume"]
+__all__ = ["SliceOptions", "SliceTask", "store_volume"]
 
-VOLUME_FOLDER = "volumes"
+# Slices in hand at a time, beside the volume itself.
+_BLOCK = 16
+
+
+@dataclass(frozen=True)
+class SliceOptions:
+    """What the user asks of each volume; see `slice_volumes`."""
+
+    axis: str
+    reduce: str
+    resize: int | None
+    spacing: tuple[float, float, float] | None
+    split_time: bool
+    max_gib: float
 
 
 @dataclass(frozen=True)
 class SliceTask:
-    """A volume, its pseudonyms and what to do with it; `output` is the folder of the store."""
+    """A volume, its pseudonyms, the signature of its files and what to do with it; `output` is the store's folder."""
 
     volume: Volume
     name: str
     patient: str
+    signature: str
     output: Path
-    axis: str
-    reduce: str
-    resize: int | None
+    options: SliceOptions
 
 
-@dataclass(frozen=True, eq=False)
-class SlicedVolume:
-    """What became of a task: the rows of `slices.csv`, or None and the rejection."""
-
-    name: str
-    table: pd.DataFrame | None
-    warnings: tuple[str, ...] = ()
-    rejections: list[Rejection] = field(default_factory=list)
-
-
-def store_volume(task: SliceTask) -> SlicedVolume:
+def store_volume(task: SliceTask) -> int:
     """
-    Read, slice, reduce and write one volume.
+    Read, slice, reduce and write one volume, and then its part of the tables.
 
     A volume that cannot be read is refused, not raised; failing to write is raised, since it concerns them all.
+
+    Returns:
+        The number of its slices, 0 when it was refused.
 
     Raises:
         OSError: when the store cannot be written, such as on a full disk.
     """
     try:
-        voxels = task.volume.read()
-        table, images = _sliced(task, voxels)
+        voxels = _read(task)
+        images = to_display(voxels.array, voxels.affine, task.options.axis)
+        rows, kept = _rows(task, voxels, images)
     except RejectedVolumeError as error:
-        return SlicedVolume(task.name, None, rejections=[error.rejection])
+        return _refuse(task, error.rejection)
     except Exception as error:  # one odd volume must not end a run over thousands
         reason = f"cannot be sliced ({type(error).__name__}: {str(error)[:200]})"
-        return SlicedVolume(task.name, None, rejections=[Rejection(task.volume.name, reason)])
-    with atomic_path(task.output / VOLUME_FOLDER / f"{task.name}.npy") as partial, open(partial, "wb") as file:
-        np.save(file, images, allow_pickle=False)
-    return SlicedVolume(task.name, table, voxels.warnings)
-
-
-def _sliced(task: SliceTask, voxels: Voxels) -> tuple[pd.DataFrame, np.ndarray]:
-    images = np.ascontiguousarray(to_display(voxels.array, voxels.affine, task.axis))
-    valid = None if voxels.valid is None else to_display(voxels.valid, voxels.affine, task.axis)
-    hashes = hash_slices(images)
-    reduction = reduce_slices(images, task.reduce, hashes=hashes)
-    kept = reduction.kept
-    names = np.array([f"{task.name}_{index:04d}" for index in range(len(images))])
-    table = pd.DataFrame(
-        {
-            "slice": names,
-            "volume": task.name,
-            "patient": task.patient,
-            "index": np.arange(len(images)),
-            "position_mm": _positions(voxels, task.axis).round(6),
-            "kept": kept,
-            "exemplar": names[reduction.exemplar],
-            "distance": reduction.distance,
-            "hash": [f"{int(value):016x}" for value in hashes],
-            "file": f"{VOLUME_FOLDER}/{task.name}.npy",
-            "row": pd.array(np.cumsum(kept) - 1, dtype="Int64"),
-            "dtype": str(images.dtype),
-            **_statistics(images, valid),
-        }
+        return _refuse(task, Rejection(task.volume.name, reason))
+    file = volume_file(task.output, task.name)
+    with atomic_path(file) as partial, open(partial, "wb") as stream:
+        _write_images(stream, images, kept, task.options.resize)
+    part = Part(
+        signature=task.signature,
+        max_gib=task.options.max_gib,
+        patient=task.patient,
+        rows=rows,
+        slices=len(images),
+        kept=int(kept.sum()),
+        size=file.stat().st_size,
+        warnings=voxels.warnings,
+        rejection=None,
     )
-    table.loc[~kept, "row"] = pd.NA
-    stored = images[kept]
-    return table, stored if task.resize is None else _resized(stored, task.resize)
+    part.write(part_file(task.output, task.name))
+    return len(images)
+
+
+def _refuse(task: SliceTask, rejection: Rejection) -> int:
+    part = Part(
+        signature=task.signature,
+        max_gib=task.options.max_gib,
+        patient=task.patient,
+        rejection=(rejection.file, rejection.reason),
+    )
+    part.write(part_file(task.output, task.name))
+    return 0
+
+
+def _read(task: SliceTask) -> Voxels:
+    voxels = task.volume.read()
+    spacing = task.options.spacing
+    if spacing is None:
+        return voxels
+    try:
+        return resample(voxels, spacing, task.options.max_gib)
+    except ValueError as error:
+        wanted = " x ".join(f"{length:g}" for length in spacing)
+        raise RejectedVolumeError(task.volume.name, f"at a spacing of {wanted} mm: {error}") from error
+
+
+def _rows(task: SliceTask, voxels: Voxels, images: np.ndarray) -> tuple[str, np.ndarray]:
+    """The lines of `slices.csv` for one volume, and which of its slices are kept."""
+    count = len(images)
+    valid = None if voxels.valid is None else to_display(voxels.valid, voxels.affine, task.options.axis)
+    hashes = np.empty(count, dtype=np.uint64)
+    statistics: list[tuple] = []
+    for few, block in _blocks(images):
+        hashes[few] = hash_slices(block)
+        masks = [None] * len(block) if valid is None else next(_blocks(valid[few]))[1]
+        statistics += [_statistics(image, mask) for image, mask in zip(block, masks, strict=True)]
+    reduction = reduce_slices(images, task.options.reduce, hashes=hashes)
+    kept = reduction.kept
+    names = [f"{task.name}_{index:04d}" for index in range(count)]
+    stored = np.cumsum(kept) - 1
+    columns = {
+        "slice": names,
+        "volume": [task.name] * count,
+        "patient": [task.patient] * count,
+        "index": range(count),
+        "position_mm": _positions(voxels, task.options.axis).round(6).tolist(),
+        "kept": kept.tolist(),
+        "exemplar": [names[exemplar] for exemplar in reduction.exemplar],
+        "distance": reduction.distance.tolist(),
+        "hash": [f"{int(value):016x}" for value in hashes],
+        "file": [f"{VOLUME_FOLDER}/{task.name}.npy"] * count,
+        "row": [int(row) if keep else "" for row, keep in zip(stored, kept, strict=True)],
+        "dtype": [str(images.dtype)] * count,
+        **dict(zip(COLUMNS[-4:], zip(*statistics, strict=True), strict=True)),
+    }
+    text = io.StringIO()
+    rows = zip(*(columns[column] for column in COLUMNS), strict=True)
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue(), kept
+
+
+def _blocks(images: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
+    """A few slices at a time, contiguous, so that no copy of the volume is made."""
+    for start in range(0, len(images), _BLOCK):
+        few = slice(start, start + _BLOCK)
+        source = images[few]
+        if source.flags.c_contiguous:
+            yield few, source
+            continue
+        block = np.empty(source.shape, dtype=source.dtype)
+        # Where slices interleave in memory, a cache line is read once for all of them.
+        for row in range(0, source.shape[1], 8):
+            block[:, row : row + 8] = source[:, row : row + 8]
+        yield few, block
 
 
 def _positions(voxels: Voxels, axis: str) -> np.ndarray:
@@ -115,22 +184,26 @@ def _positions(voxels: Voxels, axis: str) -> np.ndarray:
     return first + voxels.offsets * (second - first)
 
 
-def _statistics(images: np.ndarray, valid: np.ndarray | None) -> dict[str, np.ndarray]:
-    columns = np.empty((4, len(images)))
-    for k, image in enumerate(images):
-        values = image if valid is None else image[valid[k]]
-        if values.size:
-            columns[:, k] = image.size - values.size, values.min(), values.max(), values.mean(dtype=np.float64)
-        else:
-            columns[:, k] = image.size, np.nan, np.nan, np.nan
-    invalid, low, high, mean = columns
-    return {"invalid": invalid.astype(np.int64), "min": low, "max": high, "mean": mean.round(4)}
+def _statistics(image: np.ndarray, valid: np.ndarray | None) -> tuple:
+    values = image if valid is None else image[valid]
+    if not values.size:
+        return image.size, "", "", ""
+    # Sums of integers are exact either way, and many times as fast so.
+    total = cv2.sumElems(values)[0] if values.dtype == np.int16 else float(values.sum(dtype=np.float64))
+    mean = round(total / values.size, 4)
+    return image.size - values.size, float(values.min()), float(values.max()), mean
 
 
-def _resized(images: np.ndarray, size: int) -> np.ndarray:
-    shrinks = size <= min(images.shape[1:])
-    method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    resized = np.empty((len(images), size, size), dtype=images.dtype)
-    for image, target in zip(images, resized, strict=True):
-        cv2.resize(image, (size, size), dst=target, interpolation=method)
-    return resized
+def _write_images(stream: BinaryIO, images: np.ndarray, kept: np.ndarray, resize: int | None) -> None:
+    # Written, not mapped: on a full disk a write fails with an error, a mapped page with a crash.
+    shape = (int(kept.sum()), *(images.shape[1:] if resize is None else (resize, resize)))
+    header = {"descr": npy.dtype_to_descr(images.dtype), "fortran_order": False, "shape": shape}
+    npy.write_array_header_1_0(stream, header)
+    for few, block in _blocks(images):
+        for image in block[kept[few]]:
+            stream.write((image if resize is None else _resized(image, resize)).data)
+
+
+def _resized(image: np.ndarray, size: int) -> np.ndarray:
+    method = cv2.INTER_AREA if size <= min(image.shape) else cv2.INTER_LINEAR
+    return cv2.resize(image, (size, size), interpolation=method)

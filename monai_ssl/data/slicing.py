@@ -14,31 +14,37 @@
 
 from __future__ import annotations
 
+import logging
+import math
 import os
-import re
+import signal
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from typing import Any
 
-import pandas as pd
 from tqdm import tqdm
 
-from monai_ssl.data.label_join import SourceLabels, SourceSlices
+from monai_ssl.data.label_join import SourceLabels
+from monai_ssl.data.limits import MAX_GIB
 from monai_ssl.data.parallel import make_executor, run_all
-from monai_ssl.data.pseudonyms import KEY_FILE, Pseudonyms, load_key
+from monai_ssl.data.pseudonyms import KEY_FILE
 from monai_ssl.data.slice_store import SliceStore
-from monai_ssl.data.slice_volume import VOLUME_FOLDER, SlicedVolume, SliceTask, store_volume
-from monai_ssl.data.volume import Volume
+from monai_ssl.data.slice_volume import SliceOptions, store_volume
+from monai_ssl.data.slicing_run import STATE_FILE, SlicingRun, finished_already
 from monai_ssl.data.volumes import find_volumes
-from monai_ssl.data.voxels import Rejection
-from monai_ssl.files import lock_folder, write_json, write_table
+from monai_ssl.files import lock_folder
 from monai_ssl.orientation import PLANES
 from monai_ssl.reduction import parse_strategy
 
 __all__ = ["slice_volumes"]
 
-_FORMAT_VERSION = 1
+logger = logging.getLogger(__name__)
+
 _RESIZE = range(8, 4097)
-_TABLES = ("slices.csv", "labels.csv", "rejected.csv", "warnings.csv")
+# Voxels that this process slices while a new one would only start.
+_WORTH_A_PROCESS = 2 * 10**8
 
 
 def slice_volumes(
@@ -48,7 +54,11 @@ def slice_volumes(
     axis: str = "axial",
     reduce: str = "dhash:6",
     resize: int | None = None,
+    spacing: float | tuple[float, float, float] | None = None,
+    split_time: bool = False,
+    max_gib: float = MAX_GIB,
     labels: str | os.PathLike | None = None,
+    identifiers: bool = False,
     pseudonym_key: str | bytes | os.PathLike | None = None,
     workers: int | None = None,
     scheduler: str | None = None,
@@ -58,23 +68,33 @@ def slice_volumes(
 
     Slices are stored in display orientation with their own values (HU for CT); `slices.csv` has a row for each slice of
     the source, in order of the volumes' pseudonyms. Equal key, input and arguments give equal bytes, however many
-    workers there are. What is refused stands in `rejected.csv`, what is odd in `warnings.csv`; these two name files of
-    the input and are for its owner.
+    workers there are, and however often the run was stopped: the same command goes on, doing only volumes that are not
+    done or whose files have changed. What is refused stands in `rejected.csv`, what is odd in `warnings.csv`; these two
+    name files of the input and are for its owner.
 
     Args:
         input_dir: a folder of DICOM and NIfTI files at any depth, or one file; see `find_volumes`.
-        output_dir: a new or empty folder, neither within the input nor around it; or one where a run was stopped, whose
-            remains are made anew.
+        output_dir: a new or empty folder, neither within the input nor around it; or one where a run with the same
+            arguments was stopped. `labels`, `identifiers`, `max_gib`, `workers` and `scheduler` may differ then.
         axis: "axial", "coronal" or "sagittal".
         reduce: the reduction strategy, see `monai_ssl.reduction.reduce_slices`; it sees slices before any resizing.
         resize: height and width of the stored slices in pixels, 8 to 4096; the aspect is not kept. None keeps the size
             of the source. Statistics and hashes in `slices.csv` are those of the source.
+        spacing: millimetres between voxels along right-left, anterior-posterior and superior-inferior (the axes of the
+            volume closest to them), or one number for all, to which volumes are resampled before slicing: linear,
+            antialiased, without padding in any value. `index` then counts resampled slices. Volumes sheared by a gantry
+            tilt stay sheared. None keeps the voxels of the source.
+        split_time: take each time point of a 4-D file as a volume of its own, instead of refusing the file.
+        max_gib: the most memory that the voxels of one volume may take, in GiB; larger ones are refused.
         labels: a csv keyed by `patient`, by `series`, or by `series` and `position_mm` (nearest slice within 0.1 mm);
             beside `series` a column `patient` tells the patient of a NIfTI file. Other columns are labels.
+        identifiers: write `identifiers.csv` too, with the series, patient and file behind each pseudonym; only its
+            owner may read it (mode 0600).
         pseudonym_key: the secret (text or bytes), a `Path` to the `.pseudonym_key` of another store, or None for a
             random one.
-        workers: processes; None for one per CPU, 1 for this process. Each holds one volume at a time. More than one are
-            started by "spawn", so a script that calls this needs `if __name__ == "__main__":`.
+        workers: processes; None for one per CPU where there is enough to do, 1 for this process. Each holds one volume
+            at a time. More than one are started by "spawn", so a script that calls this needs
+            `if __name__ == "__main__":`.
         scheduler: address of a dask scheduler, "tcp://host:8786", to run on its workers instead.
 
     Returns:
@@ -82,146 +102,86 @@ def slice_volumes(
 
     Raises:
         ValueError: for bad arguments, all at once and before any work; when all was refused; when another process is at
-            work in `output_dir`.
-        OSError: when the store cannot be written.
+            work in `output_dir`, or a run with other arguments was stopped there.
+        OSError: when the store cannot be written, such as on a full disk. What is done then opens as an unfinished
+            store, and the same command goes on.
 
     Example:
         >>> store = slice_volumes("dicom", "slices", labels="labels.csv")  # doctest: +SKIP
         >>> len(store), len(store.table)  # doctest: +SKIP
     """
     source, output = Path(input_dir), Path(output_dir)
-    problems = _problems(source, output, axis, reduce, resize, workers)
-    table = _read_labels(labels, output, problems)
-    if problems:
-        raise ValueError("\n".join(problems))
-    with lock_folder(output):
-        _clear_unfinished(output)
-        pseudonyms = Pseudonyms(load_key(output, pseudonym_key))
-        volumes, rejections = find_volumes(source)
-        if table is not None:
-            table.check_any_known((volume.series, volume.patient) for volume in volumes)
-        run = _Run(output, pseudonyms, table, volumes, rejections)
-        tasks = [
-            SliceTask(volume, run.names[volume.source], run.patient(volume), output, axis, reduce, resize)
-            for volume in volumes
-        ]
-        with make_executor(workers, scheduler, len(tasks)) as (executor, width):
-            run.collect(_with_progress(run_all(executor, width, store_volume, tasks), len(tasks)))
-        run.write({"axis": axis, "reduce": reduce, "resize": resize})
-    return SliceStore.open(output)
-
-
-class _Run:
-    """The state of one run: what was found, and what became of it."""
-
-    def __init__(
-        self,
-        output: Path,
-        pseudonyms: Pseudonyms,
-        labels: SourceLabels | None,
-        volumes: list[Volume],
-        rejections: list[Rejection],
-    ) -> None:
-        self.output = output
-        self.pseudonyms = pseudonyms
-        self.labels = labels
-        self.volumes = volumes
-        self.rejections = list(rejections)
-        self.warnings = [(volume.name, warning) for volume in volumes for warning in volume.warnings]
-        self.names = {volume.source: pseudonyms("volume", volume.source) for volume in volumes}
-        self.tables: dict[str, pd.DataFrame] = {}
-
-    def patient(self, volume: Volume) -> str:
-        told = self.labels.patient(volume.series) if self.labels else None
-        if volume.patient is None and told is None:
-            self.warnings.append(
-                (
-                    volume.name,
-                    "no patient known, so it counts as a patient of its own and no patient-level split is possible; "
-                    "a labels table with the columns series and patient tells whose it is",
-                )
-            )
-        elif told is not None and volume.patient not in (None, told):
-            self.warnings.append((volume.name, "the labels table names another patient than the files, which count"))
-        patient = volume.patient or told
-        return self.pseudonyms("patient", patient) if patient else self.pseudonyms("lone patient", volume.source)
-
-    def collect(self, results: Iterator[SlicedVolume]) -> None:
-        files = {self.names[volume.source]: volume.name for volume in self.volumes}
-        for result in results:
-            self.rejections += result.rejections
-            self.warnings += [(files[result.name], warning) for warning in result.warnings]
-            if result.table is not None:
-                self.tables[result.name] = result.table
-
-    def write(self, arguments: dict[str, str | int | None]) -> None:
-        labels = self._join_labels()
-        rejected = pd.DataFrame(
-            [(rejection.file, rejection.reason) for rejection in sorted(self.rejections)], columns=["file", "reason"]
-        )
-        write_table(self.output / "rejected.csv", rejected)
-        write_table(
-            self.output / "warnings.csv", pd.DataFrame(sorted(self.warnings), columns=["file", "warning"], dtype=object)
-        )
-        if not self.tables:
-            found = f"all {len(rejected)} entries were refused" if len(rejected) else "there is no file in it"
-            raise ValueError(f"no volume could be sliced, {found}; see {self.output / 'rejected.csv'}")
-        table = pd.concat([self.tables[name] for name in sorted(self.tables)], ignore_index=True)
-        write_table(self.output / "slices.csv", table)
-        if labels is not None:
-            write_table(self.output / "labels.csv", labels)
-        settings = {
-            "format": "monai_ssl slice store",
-            "format_version": _FORMAT_VERSION,
-            "arguments": {**arguments, "labels": None if labels is None else list(labels.columns[1:])},
-            "pseudonym_key_fingerprint": self.pseudonyms.fingerprint,
-            "counts": {
-                "volumes": len(self.tables),
-                "patients": int(table["patient"].nunique()),
-                "slices": len(table),
-                "kept": int(table["kept"].sum()),
-                "labelled": 0 if labels is None else len(labels),
-                "rejected": len(rejected),
-                "warnings": len(self.warnings),
-            },
-        }
-        write_json(self.output / "store.json", settings)
-
-    def _join_labels(self) -> pd.DataFrame | None:
-        if self.labels is None:
-            return None
-        joined = []
-        by_name = sorted((self.names[volume.source], volume) for volume in self.volumes)
-        for name, volume in by_name:
-            if name in self.tables:
-                table = self.tables[name]
-                patient = volume.patient or self.labels.patient(volume.series)
-                slices = SourceSlices(volume.series, patient, table["slice"].tolist(), table["position_mm"].to_numpy())
-                joined.append(self.labels.join(slices))
-        self.warnings += [(self.labels.name, finding) for finding in self.labels.findings()]
-        return pd.concat(joined, ignore_index=True) if joined and self.labels.columns else None
-
-
-def _with_progress(results: Iterator[SlicedVolume], total: int) -> Iterator[SlicedVolume]:
-    slices = 0
-    with tqdm(total=total, unit="volume", desc="slicing", disable=None) as bar:
-        for result in results:
-            slices += 0 if result.table is None else len(result.table)
-            bar.set_postfix(slices=slices, refresh=False)
-            bar.update()
-            yield result
-
-
-def _problems(source: Path, output: Path, axis: str, reduce: str, resize: int | None, workers: int | None) -> list[str]:
-    problems = []
+    problems = _problems(source, output, resize, max_gib, workers)
+    lengths = _spacing(spacing, problems)
     if axis not in PLANES:
         problems.append(f"axis must be one of {', '.join(sorted(PLANES))}, got {axis!r}")
     try:
         parse_strategy(reduce)
     except ValueError as error:
         problems.append(str(error))
+    table = _read_labels(labels, output, problems)
+    if problems:
+        raise ValueError("\n".join(problems))
+    options = SliceOptions(axis, reduce, resize, lengths, split_time, max_gib)
+    with lock_folder(output), _ended_by_sigterm():
+        run = SlicingRun(output, table, options, identifiers)
+        try:
+            run.begin(source, pseudonym_key)
+            if not run.finished:
+                _slice(run, source, workers, scheduler)
+                run.finish()
+            run.tidy()
+        except OSError as error:
+            raise OSError(run.salvage(error)) from error
+        except (KeyboardInterrupt, SystemExit):
+            logger.warning("%s: stopped, %s; the same command goes on", output, run.progress)
+            raise
+    return SliceStore.open(output)
+
+
+def _slice(run: SlicingRun, source: Path, workers: int | None, scheduler: str | None) -> None:
+    options = run.options
+    with make_executor(workers, scheduler) as (executor, width):
+        found = find_volumes(source, split_time=options.split_time, max_gib=options.max_gib, executor=executor)
+        tasks = run.plan(*found)
+        work = sum(math.prod(task.volume.shape) for task in tasks)
+        here = scheduler is None and (len(tasks) < 2 or (workers is None and work < _WORTH_A_PROCESS))
+        with make_executor(1) if here else nullcontext((executor, width)) as (executor, width):
+            _follow(run_all(executor, width, store_volume, tasks), len(run.findings.volumes), len(tasks))
+
+
+def _follow(results: Iterator[int], total: int, left: int) -> None:
+    slices = 0
+    with tqdm(total=total, initial=total - left, unit="volume", desc="slicing", disable=None) as bar:
+        for count in results:
+            slices += count
+            bar.set_postfix(slices=slices, refresh=False)
+            bar.update()
+
+
+@contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """A SIGTERM within, as batch systems send it, ends the program as Ctrl-C does: workers end, nothing is half."""
+    ours = threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    if ours:
+        signal.signal(signal.SIGTERM, _leave)
+    try:
+        yield
+    finally:
+        if ours:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _leave(number: int, frame: Any) -> None:
+    raise SystemExit(128 + number)
+
+
+def _problems(source: Path, output: Path, resize: int | None, max_gib: float, workers: int | None) -> list[str]:
+    problems = []
     if resize is not None and (not isinstance(resize, int) or resize not in _RESIZE):
         problems.append(f"resize must be None or a whole number from 8 to 4096, got {resize!r}")
+    if not isinstance(max_gib, (int, float)) or not 0 < max_gib < math.inf:
+        problems.append(f"max_gib must be a number of GiB above 0, got {max_gib!r}")
     if workers is not None and (not isinstance(workers, int) or workers < 1):
         problems.append(f"workers must be None (one per CPU) or a whole number of at least 1, got {workers!r}")
     if not source.exists():
@@ -231,10 +191,8 @@ def _problems(source: Path, output: Path, axis: str, reduce: str, resize: int | 
         problems.append(f"{output}: must lie neither in the input {source} nor around it; choose another folder")
     if output.exists() and not output.is_dir():
         problems.append(f"{output}: is a file; choose a new folder")
-    elif (output / "store.json").exists():
-        problems.append(
-            f"{output}: already holds a finished store; use it as it is (SliceStore.open), or choose another folder"
-        )
+    elif (output / "store.json").exists() and not (output / STATE_FILE).exists():
+        problems.append(finished_already(output))
     elif held := _foreign(output):
         problems.append(
             f"{output}: not empty, it holds {', '.join(held[:3])}{' ...' if len(held) > 3 else ''}; "
@@ -243,8 +201,25 @@ def _problems(source: Path, output: Path, axis: str, reduce: str, resize: int | 
     return problems
 
 
+def _spacing(spacing: Any, problems: list[str]) -> tuple[float, float, float] | None:
+    if spacing is None:
+        return None
+    try:
+        x, y, z = map(float, (spacing,) * 3 if isinstance(spacing, (int, float)) else spacing)
+        valid = all(0 < length < math.inf for length in (x, y, z)) and not isinstance(spacing, (bool, str))
+    except (TypeError, ValueError):
+        valid = False
+    if not valid:
+        problems.append(
+            "spacing must be None, a number of millimetres above 0, or three of them (right-left, anterior-posterior, "
+            f"superior-inferior), got {spacing!r}"
+        )
+        return None
+    return x, y, z
+
+
 def _foreign(output: Path) -> list[str]:
-    # The remains of a stopped run are ours to clear, and have a key; anything else is the user's.
+    # A stopped run has left a key; anything else is the user's.
     if not output.is_dir() or (output / KEY_FILE).exists():
         return []
     return sorted(entry.name for entry in output.iterdir() if not entry.name.startswith("."))
@@ -261,11 +236,3 @@ def _read_labels(labels: str | os.PathLike | None, output: Path, problems: list[
     except (ValueError, OSError) as error:
         problems.append(str(error))
     return None
-
-
-def _clear_unfinished(output: Path) -> None:
-    for name in _TABLES:
-        (output / name).unlink(missing_ok=True)
-    for file in (output / VOLUME_FOLDER).glob("*"):
-        if re.fullmatch(r"[0-9a-f]{16}\.npy|\.[0-9a-f]{16}\.npy\.partial", file.name):
-            file.unlink()

@@ -16,18 +16,19 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from monai_ssl.data.voxels import Voxels
 
-__all__ = ["Volume", "relative_name"]
+__all__ = ["Volume", "part_name", "relative_name"]
 
 
 @dataclass(frozen=True)
 class Volume(ABC):
     """
-    One volume: where it lies, how large it is and what is odd about it. Each format has its own subclass.
+    One volume: where it lies, how large it is and what is odd about it. Each format has its own subclass. Identifiers
+    are left out of its `repr`, which may end in a log.
 
     Attributes:
         source: its identity: the SeriesInstanceUID (with `#2` ... for further parts of a split series), or for NIfTI
@@ -35,17 +36,17 @@ class Volume(ABC):
         series: the key of a labels table: `source` without the part.
         patient: the PatientID, or None when the files do not tell.
         root: the folder that was searched; names in tables are relative to it.
-        files: in slice order.
-        format: "DICOM" or "NIfTI".
+        files: what is read; for DICOM the file of each slice, in slice order.
+        format: "DICOM", "NIfTI", "NRRD" or "MetaImage".
         modality: "CT", "MR" ...; empty when the files do not tell.
         shape: voxels (X, Y, Z), MONAI's axes: columns, rows, slices.
         spacing: millimetres between voxel centres along each.
         warnings: what the headers tell; `read` may add more.
     """
 
-    source: str
-    series: str
-    patient: str | None
+    source: str = field(repr=False)
+    series: str = field(repr=False)
+    patient: str | None = field(repr=False)
     root: Path
     files: tuple[Path, ...]
     format: str
@@ -67,6 +68,11 @@ class Volume(ABC):
         Raises:
             RejectedVolumeError: when they are damaged or not to be trusted, naming the file.
         """
+
+
+def part_name(source: str, number: int) -> str:
+    """What the parts of one source are called, counted from 1: `source`, `source#2`, `source#3` ..."""
+    return source if number == 1 else f"{source}#{number}"
 
 
 def relative_name(file: Path, root: Path) -> str:

@@ -16,31 +16,52 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
-from monai_ssl.data.dicom_header import DicomHeader, is_dicom, read_header
-from monai_ssl.data.dicom_series import build_series
-from monai_ssl.data.nifti import find_nifti, is_nifti
+from tqdm import tqdm
+
+from monai_ssl.data.dicom.file import is_dicom
+from monai_ssl.data.dicom.header import DicomHeader, read_headers
+from monai_ssl.data.dicom.series import build_series
+from monai_ssl.data.itk.volume import find_itk, is_itk
+from monai_ssl.data.limits import MAX_GIB
+from monai_ssl.data.nifti.volume import find_nifti, is_nifti
+from monai_ssl.data.parallel import SerialExecutor, run_all
 from monai_ssl.data.volume import Volume, relative_name
 from monai_ssl.data.voxels import Rejection
 
 __all__ = ["find_volumes"]
 
-_LITTER = {".DS_Store", "Thumbs.db", "desktop.ini", "__MACOSX"}
+# Folders and files of operating systems, in lower case.
+_LITTER = {
+    *{".ds_store", ".directory", ".fseventsd", ".spotlight-v100", ".trashes", "__macosx", "desktop.ini"},
+    *{"$recycle.bin", "@eadir", "ehthumbs.db", "lost+found", "system volume information", "thumbs.db"},
+}
 _HEAD = 4096
+# Fewer files are read faster than a process starts.
+_BATCH = 200
 
 
-def find_volumes(root: str | os.PathLike) -> tuple[list[Volume], list[Rejection]]:
+def find_volumes(
+    root: str | os.PathLike, *, split_time: bool = False, max_gib: float = MAX_GIB, executor: Executor | None = None
+) -> tuple[list[Volume], list[Rejection]]:
     """
-    Find the DICOM series and NIfTI files below a folder, reading headers only.
+    Find the volumes below a folder, reading headers only: DICOM, NIfTI, NRRD and MetaImage.
 
-    Files are recognised by content, never by name. DICOM files form a volume by SeriesInstanceUID and by geometry,
+    Files are recognised by content, never by name. DICOM images form a volume by SeriesInstanceUID and by geometry,
     ordered by position along the slice normal, wherever they lie. What is odd stands in `Volume.warnings`; what cannot
     be trusted is refused. What only the voxels can tell comes with `Volume.read`. Litter of the operating system
-    (`.DS_Store`, `Thumbs.db`, `desktop.ini`, `__MACOSX`, `._*`) is passed over in silence.
+    (`.DS_Store`, `Thumbs.db`, `desktop.ini`, `__MACOSX`, `._*` and the like) is passed over in silence.
 
     Args:
         root: a folder, searched with its sub-folders (links are followed, loops broken), or one file.
+        split_time: make a volume of each time point of a 4-D file, instead of refusing it. DICOM series of several time
+            points are split wherever a tag tells these apart.
+        max_gib: the most that one volume may take in memory, in GiB; see `limits.check_size`.
+        executor: reads the headers of large folders; None for this process.
 
     Returns:
         The volumes, ordered by the name of their first file, and the refusals, ordered by file. The same files give the
@@ -55,29 +76,51 @@ def find_volumes(root: str | os.PathLike) -> tuple[list[Volume], list[Rejection]
     """
     root = Path(root)
     if not root.exists():
-        raise FileNotFoundError(f"{root}: does not exist; give a folder of DICOM or NIfTI files, or one file")
+        raise FileNotFoundError(f"{root}: does not exist; give a folder of volumes (DICOM, NIfTI ...), or one file")
     base = root if root.is_dir() else root.parent
-    headers: list[DicomHeader] = []
-    volumes: list[Volume] = []
-    rejections: list[Rejection] = []
     closed: list[OSError] = []
-    for file in _walk(root, closed):
+    files = list(_walk(root, closed))
+    batches = [files[k : k + _BATCH] for k in range(0, len(files), _BATCH)]
+    if executor is None or len(batches) == 1:
+        executor = SerialExecutor()
+    inspect = partial(_inspect, base=base, split_time=split_time, max_gib=max_gib)
+    found = _Found()
+    with tqdm(total=len(files), unit="file", desc="reading headers", disable=None, delay=2) as bar:
+        for part in run_all(executor, len(batches), inspect, batches):
+            found.headers += part.headers
+            found.volumes += part.volumes
+            found.rejections += part.rejections
+            bar.update(min(_BATCH, len(files) - bar.n))
+    found.rejections += [Rejection(relative_name(Path(error.filename), base), _reason(error)) for error in closed]
+    series, refused = build_series(found.headers, base, max_gib)
+    volumes = sorted([*found.volumes, *series], key=lambda volume: (volume.name, len(volume.source), volume.source))
+    claimed = {relative_name(file, base) for volume in found.volumes for file in volume.files}
+    return volumes, sorted(r for r in (*found.rejections, *refused) if r.file not in claimed)
+
+
+@dataclass
+class _Found:
+    headers: list[DicomHeader] = field(default_factory=list)
+    volumes: list[Volume] = field(default_factory=list)
+    rejections: list[Rejection] = field(default_factory=list)
+
+
+def _inspect(files: list[Path], base: Path, split_time: bool, max_gib: float) -> _Found:
+    found = _Found()
+    for file in files:
         try:
             head = _head(file)
             if is_dicom(head):
-                headers.append(read_header(file))
+                found.headers += read_headers(file, max_gib)
             elif is_nifti(head):
-                volumes.append(find_nifti(file, base))
-            elif not head:
-                raise ValueError("empty file")
+                found.volumes += find_nifti(file, base, split_time=split_time, max_gib=max_gib)
+            elif is_itk(head):
+                found.volumes += find_itk(file, base, split_time=split_time, max_gib=max_gib)
             else:
-                raise ValueError("neither DICOM nor NIfTI")
+                raise ValueError(_unknown(head))
         except (ValueError, OSError, EOFError) as error:
-            rejections.append(Rejection(relative_name(file, base), _reason(error)))
-    rejections += [Rejection(relative_name(Path(error.filename), base), _reason(error)) for error in closed]
-    series, refused = build_series(headers, base)
-    volumes.extend(series)
-    return sorted(volumes, key=lambda volume: (volume.name, volume.source)), sorted(rejections + refused)
+            found.rejections.append(Rejection(relative_name(file, base), _reason(error)))
+    return found
 
 
 def _walk(root: Path, closed: list[OSError]) -> Iterator[Path]:
@@ -96,15 +139,25 @@ def _walk(root: Path, closed: list[OSError]) -> Iterator[Path]:
 
 
 def _is_litter(name: str) -> bool:
-    return name in _LITTER or name.startswith("._")
+    return name.lower() in _LITTER or name.startswith("._")
 
 
 def _head(file: Path) -> bytes:
     # A pipe or a device would block or never end.
     if file.exists() and not file.is_file():
         raise ValueError("not a regular file")
+    if file.is_symlink() and not file.exists():
+        raise ValueError("a link to a file that does not exist")
     with open(file, "rb") as stream:
         return stream.read(_HEAD)
+
+
+def _unknown(head: bytes) -> str:
+    if not head:
+        return "empty file"
+    if head[:4] == b"PK\x03\x04":
+        return "a zip archive; unpack it first"
+    return "neither DICOM, NIfTI, NRRD nor MetaImage"
 
 
 def _reason(error: Exception) -> str:

@@ -94,15 +94,21 @@ def clean_voxels(
             finite = np.isfinite(array)
             valid = finite if valid is None else valid & finite
             notes.append(f"{lost} of {array.size} voxels are NaN or infinite; they count as invalid")
-    if valid is not None and not valid.any():
+    ends = [
+        (part.min(), part.max())
+        for k in range(array.shape[2])
+        if (part := array[..., k] if valid is None else array[..., k][valid[..., k]]).size
+    ]
+    if not ends:
         raise RejectedVolumeError(file, "no valid voxel: all are padding, NaN or infinite")
-    if valid is not None:
-        array[~valid] = array[valid].min()
-    low, high = array.min(), array.max()
-    if low == high:
-        notes.append(f"constant: every valid voxel is {low:g}")
+    low, high = min(low for low, _ in ends), max(high for _, high in ends)
     if max(-float(low), float(high)) > np.finfo(np.float32).max:
         raise RejectedVolumeError(file, f"values from {low:g} to {high:g} exceed float32")
+    if low == high:
+        notes.append(f"constant: every valid voxel is {low:g}")
+    if valid is not None:
+        for k in range(array.shape[2]):
+            array[..., k][~valid[..., k]] = low
     array = compact(array)
     offsets = np.arange(array.shape[2], dtype=np.float64) if offsets is None else offsets
     return Voxels(array, affine, valid, offsets, tuple(notes))

@@ -23,19 +23,9 @@ from monai.data.meta_obj import get_track_meta
 from monai.transforms.transform import MapTransform, Transform
 from monai.utils import TransformBackends, convert_to_tensor, get_equivalent_dtype
 
-__all__ = ["WINDOWS", "ScaleWindow", "ScaleWindowD", "ScaleWindowDict", "ScaleWindowd"]
+from monai_ssl.data.windows import WINDOWS, window_limits
 
-WINDOWS: dict[str, tuple[float, float]] = {
-    name: (level - width / 2, level + width / 2)
-    for name, width, level in (
-        ("lung", 1500, -600),
-        ("mediastinum", 350, 50),
-        ("abdomen", 400, 50),
-        ("bone", 1800, 400),
-        ("brain", 80, 40),
-    )
-}
-"""Lowest and highest HU of the usual CT windows, from https://radiopaedia.org/articles/windowing-ct."""
+__all__ = ["WINDOWS", "ScaleWindow", "ScaleWindowD", "ScaleWindowDict", "ScaleWindowd"]
 
 # The range of CT up to dense bone: what is brighter is metal, what is darker is padding.
 _WIDE = (-1000.0, 1000.0)
@@ -64,7 +54,7 @@ class ScaleWindow(Transform):
     backend = [TransformBackends.TORCH, TransformBackends.NUMPY]  # noqa: RUF012
 
     def __init__(self, window: str | tuple[float, float] | None = None) -> None:
-        self.window = None if window is None else _limits(window)
+        self.window = None if window is None else window_limits(window)
 
     def __call__(self, img: NdarrayOrTensor) -> torch.Tensor:
         """
@@ -105,16 +95,6 @@ class ScaleWindowd(MapTransform):
         for key in self.key_iterator(d):
             d[key] = self.scaler(d[key])
         return d
-
-
-def _limits(window: str | tuple[float, float]) -> tuple[float, float]:
-    if isinstance(window, str):
-        if window not in WINDOWS:
-            raise ValueError(f"window must be one of {', '.join(WINDOWS)}, or a pair (lowest, highest), got {window!r}")
-        return WINDOWS[window]
-    if len(window) != 2 or not np.isfinite(window).all() or window[0] >= window[1]:
-        raise ValueError(f"window must be two finite numbers, the lowest first, got {window!r}")
-    return float(window[0]), float(window[1])
 
 
 ScaleWindowD = ScaleWindowDict = ScaleWindowd

@@ -53,7 +53,7 @@ def test_pixels_lost_after_the_header_are_refused_on_reading(tmp_path):
     ("change", "reason"),
     [
         (lambda dataset, k: setattr(dataset, "RescaleSlope", "0"), "slope"),
-        (lambda dataset, k: setattr(dataset, "NumberOfFrames", 4), "multi-frame"),
+        (lambda dataset, k: setattr(dataset, "NumberOfFrames", 4), "truncated"),
         (lambda dataset, k: setattr(dataset, "PhotometricInterpretation", "RGB"), "colour"),
         (lambda dataset, k: (setattr(dataset, "Rows", 65535), setattr(dataset, "Columns", 65535)), "truncated"),
         (lambda dataset, k: delattr(dataset, "Rows"), "no image"),

@@ -158,7 +158,7 @@ def test_duplicate_is_left_out_and_named(tmp_path):
     paths, _, values = series(tmp_path)
     shutil.copy(paths[2], tmp_path / "zz copy")
     volume = only(tmp_path)
-    assert volume.warnings == ("duplicate instance, left out: zz copy",)
+    assert volume.warnings == ("the same image twice, left out: zz copy",)
     np.testing.assert_array_equal(volume.read().array, values)
 
 
@@ -213,8 +213,8 @@ def _inverted(dataset, k):
     [
         (_no_position, "no position: ordered by InstanceNumber", 0),
         (_no_spacing, "no PixelSpacing: 1 mm assumed", 0),
-        (_no_rescale, "no rescale slope and intercept in 9 of 9 files", 1024),
-        (_inverted, "MONOCHROME1 in 9 of 9 files", 0),
+        (_no_rescale, "no rescale slope and intercept to HU in 9 of 9 images", 1024),
+        (_inverted, "MONOCHROME1 in 9 of 9 images", 0),
     ],
 )
 def test_missing_tags_are_named_and_values_stay(tmp_path, change, warning, offset):
@@ -233,12 +233,12 @@ def test_two_patients_under_one_series_are_refused(tmp_path):
     volumes, (rejection,) = find_volumes(tmp_path)
     assert not volumes
     assert "two patients" in rejection.reason
-    assert "all 9 files" in rejection.reason
+    assert "all 9 images" in rejection.reason
 
 
 def test_two_images_at_one_position_are_refused(tmp_path):
-    series(tmp_path / "one", uid="1.2.3")
-    series(tmp_path / "two", uid="1.2.3", seed=1)
+    _, affine, values = series(tmp_path / "one", uid="1.2.3")
+    write_series(tmp_path / "two", affine, values + 1, uid="1.2.3", seed=1)
     volumes, (rejection,) = find_volumes(tmp_path)
     assert not volumes
     assert "one position" in rejection.reason

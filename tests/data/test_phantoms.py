@@ -24,10 +24,9 @@ from PIL import Image
 from pydicom.uid import UID
 from scipy import ndimage
 
-from monai_ssl.data import phantoms
-from monai_ssl.data.phantom_canvas import Canvas, Grid, Pose
-from monai_ssl.data.phantom_files import write_dicom_series, write_nifti
-from monai_ssl.data.phantoms import draw_phantom, make_phantoms
+from monai_ssl.data.phantoms import draw_phantom, make_phantoms, phantom
+from monai_ssl.data.phantoms.canvas import Canvas, Grid, Pose
+from monai_ssl.data.phantoms.files import write_dicom_series, write_nifti
 
 REAL_CT = Path(__file__).parents[2] / "../shared/data/ct_chest_dicom"
 SMALL = {"size": 48, "slices": 20}
@@ -265,7 +264,7 @@ def test_a_failure_leaves_nothing_under_a_final_name(tmp_path, monkeypatch):
             raise OSError("disk full")
         return draw_phantom(seed, index, **options)
 
-    monkeypatch.setattr(phantoms, "draw_phantom", fail)
+    monkeypatch.setattr(phantom, "draw_phantom", fail)
     with pytest.raises(OSError, match="disk full"):
         make_phantoms(tmp_path, 2, **SMALL)
     assert {path.name for path in tmp_path.iterdir()} <= {".lock"}

@@ -14,6 +14,9 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import os
+import re
+import stat
 
 import pytest
 
@@ -25,6 +28,31 @@ def test_is_the_keyed_hash_of_kind_and_name():
     assert Pseudonyms(b"key")("patient", "José 007") == expected
     assert Pseudonyms(b"key")("volume", "José 007") != expected
     assert Pseudonyms(b"other")("patient", "José 007") != expected
+
+
+def test_any_name_has_a_pseudonym_of_its_own():
+    names = [
+        "",
+        "../../etc/passwd",
+        "=cmd|' /C calc'!A0",
+        "x" * 300,
+        "\udcff.nii",
+        "\ud800",
+        "a\0b",
+        "007",
+        "7",
+        "患者",
+    ]
+    given = [Pseudonyms(b"key")("patient", name) for name in names]
+    assert all(re.fullmatch("[0-9a-f]{16}", each) for each in given)
+    assert len(set(given)) == len(names)
+
+
+def test_key_is_private_from_the_start(tmp_path):
+    (tmp_path / "..pseudonym_key.partial").write_text("left by a killed run, open to all")
+    load_key(tmp_path, None)
+    assert stat.S_IMODE((tmp_path / KEY_FILE).stat().st_mode) == 0o600
+    assert os.listdir(tmp_path) == [KEY_FILE]
 
 
 def test_key_is_kept_and_another_is_refused(tmp_path):

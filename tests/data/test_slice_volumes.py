@@ -16,12 +16,14 @@ import concurrent.futures
 import hashlib
 import json
 import os
+import re
 import stat
 import time
 
 import cv2
 import numpy as np
 import pandas as pd
+import pydicom
 import pytest
 from volume_files import (
     OTHER_SHAPE,
@@ -164,10 +166,27 @@ def test_leading_zeros_tell_patients_apart_and_series_of_one_patient_meet(tmp_pa
 
 
 def test_configuration_errors_come_all_at_once(tmp_path):
+    wrong = {
+        "axis": "up",
+        "reduce": "dhsh:6",
+        "resize": 2,
+        "workers": 0,
+        "labels": "no",
+        "spacing": (1, 0, 1),
+        "max_gib": -1,
+    }
     with pytest.raises(ValueError, match="axis must be") as caught:
-        slice_volumes(tmp_path / "no", tmp_path / "out", axis="up", reduce="dhsh:6", resize=2, workers=0, labels="no")
+        slice_volumes(tmp_path / "no", tmp_path / "out", **wrong)
     text = str(caught.value)
-    for part in ("dhash", "resize must be", "workers must be", "no: does not exist", "give a csv"):
+    for part in (
+        "dhash",
+        "resize must be",
+        "workers must be",
+        "spacing must be",
+        "max_gib must be",
+        "no: does not exist",
+        "give a csv",
+    ):
         assert part in text
     assert not (tmp_path / "out").exists()
 
@@ -282,9 +301,9 @@ def test_scheduler_gives_the_same_store(source, tmp_path):
 def test_second_run_into_a_folder_in_use_is_refused(source, tmp_path, monkeypatch):
     import monai_ssl.data.slicing as slicing
 
-    def slowly(root):
+    def slowly(root, **options):
         time.sleep(1)
-        return find_volumes(root)
+        return find_volumes(root, **options)
 
     monkeypatch.setattr(slicing, "find_volumes", slowly)
     with concurrent.futures.ThreadPoolExecutor(1) as thread:
@@ -304,3 +323,26 @@ def test_real_head_end_to_end(tmp_path):
     settings = json.loads((store.path / "store.json").read_text())
     assert settings["counts"]["slices"] == 28
     assert store[0].shape == (512, 512)
+
+
+@pytest.mark.parametrize("spacing", [0, -1, True, "1mm", "111", (1, 2), (1, 2, float("nan")), float("inf")])
+def test_spacing_that_is_none_is_refused(source, tmp_path, spacing):
+    with pytest.raises(ValueError, match="spacing must be None, a number of millimetres above 0, or three of them"):
+        slice_volumes(source, tmp_path / "out", spacing=spacing)
+
+
+@pytest.mark.parametrize("patient", ["../../../etc/x", "=HYPERLINK(1)", "x" * 300, "Müller^ß", "007"])
+def test_identifiers_of_any_text_are_cells_and_never_paths(tmp_path, patient):
+    write_series(tmp_path / "in", axial_affine(), world_values(axial_affine(), OTHER_SHAPE), patient="0")
+    labels = tmp_path / "labels.csv"
+    uid = find_volumes(tmp_path / "in")[0][0].series
+    pd.DataFrame({"series": [uid], "patient": ["0"], "note": [patient]}).to_csv(labels, index=False)
+    for file in (tmp_path / "in").iterdir():
+        dataset = pydicom.dcmread(file)
+        dataset.SpecificCharacterSet, dataset.PatientID = "ISO_IR 192", patient
+        dataset.save_as(file)
+    store = slice_volumes(tmp_path / "in", tmp_path / "out", identifiers=True, labels=labels, workers=1)
+    told = pd.read_csv(store.path / "identifiers.csv", dtype=str)["source_patient"].tolist()
+    assert told == ["'" + patient if patient.startswith("=") else patient]
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["in", "labels.csv", "out"]
+    assert re.fullmatch("[0-9a-f]{16}", store.table["patient"].iloc[0])

@@ -15,8 +15,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from monai_ssl.data.phantom_canvas import Canvas, ellipsoid_distance, smooth_field
-from monai_ssl.data.phantom_surfaces import (
+from monai_ssl.data.phantoms.canvas import Canvas, ellipsoid_distance, smooth_field
+from monai_ssl.data.phantoms.surfaces import (
     Build,
     cage_distance,
     cage_size,

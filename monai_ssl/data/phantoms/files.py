@@ -20,7 +20,7 @@ import numpy as np
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
-from monai_ssl.data.phantom_canvas import Grid
+from monai_ssl.data.phantoms.canvas import Grid
 
 __all__ = ["write_dicom_series", "write_nifti"]
 

@@ -24,11 +24,11 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from monai_ssl.data.phantom_anatomy import draw_body, draw_central_airways
-from monai_ssl.data.phantom_canvas import Canvas, Grid, scanner_noise
-from monai_ssl.data.phantom_files import write_dicom_series, write_nifti
-from monai_ssl.data.phantom_surfaces import Build, draw_build
-from monai_ssl.data.phantom_vessels import Tree, draw_nodules, draw_trees, paint_nodule, paint_tree
+from monai_ssl.data.phantoms.anatomy import draw_body, draw_central_airways
+from monai_ssl.data.phantoms.canvas import Canvas, Grid, scanner_noise
+from monai_ssl.data.phantoms.files import write_dicom_series, write_nifti
+from monai_ssl.data.phantoms.surfaces import Build, draw_build
+from monai_ssl.data.phantoms.vessels import Tree, draw_nodules, draw_trees, paint_nodule, paint_tree
 from monai_ssl.files import lock_folder, write_table
 
 __all__ = ["Phantom", "draw_phantom", "make_phantoms"]

@@ -19,13 +19,15 @@ from pathlib import Path
 
 import numpy as np
 
-from monai_ssl.data.dicom_header import DicomHeader
+from monai_ssl.data.dicom.header import DicomHeader
 from monai_ssl.data.volume import relative_name
 
 __all__ = ["StackGeometry", "stack_by_number", "stack_by_position"]
 
 # Slice distances that differ by less count as even; highdicom's spatial.py uses the same relative tolerance.
 _SPACING_TOLERANCE = 0.01
+# Positions written with two decimals make even distances differ by this much.
+_ROUNDING_MM = 0.0101
 # A gap this close to a multiple of the slice distance is a gap of missing slices.
 _MULTIPLE_TOLERANCE = 0.05
 _SHEAR_DEGREES = 0.2
@@ -62,7 +64,11 @@ def stack_by_position(headers: list[DicomHeader], root: Path) -> StackGeometry:
     Raises:
         ValueError: when two images lie at one position.
     """
-    warnings = [] if headers[0].orientation else ["no image orientation: axial, head first and supine assumed"]
+    warnings = (
+        [] if headers[0].orientation else ["no image orientation: axial, rows to posterior, columns to left assumed"]
+    )
+    if len(headers) == 1 and headers[0].thickness is None:
+        warnings.append("one slice without a thickness: 1 mm assumed")
     row, column, normal = _directions(headers[0])
     origins = np.array([header.position for header in headers])
     along = origins @ normal
@@ -74,7 +80,7 @@ def stack_by_position(headers: list[DicomHeader], root: Path) -> StackGeometry:
         names = (relative_name(headers[order[i]].path, root) for i in (k, k + 1))
         raise ValueError(
             f"different images at one position, {along[k]:g} mm along the slice normal, such as {' and '.join(names)}: "
-            "several time points, echoes or reconstructions under one SeriesInstanceUID; separate them first"
+            "several time points, echoes or reconstructions that no tag tells apart; separate them first"
         )
     step, offsets = normal * (headers[0].thickness or 1.0), np.zeros(1)
     if len(headers) > 1:
@@ -110,7 +116,7 @@ def _directions(header: DicomHeader) -> tuple[np.ndarray, np.ndarray, np.ndarray
     orientation = np.array(header.orientation or (1, 0, 0, 0, 1, 0), dtype=np.float64)
     row, column = orientation[:3], orientation[3:]
     normal = np.cross(row, column)
-    return row, column, normal / np.linalg.norm(normal)
+    return row / np.linalg.norm(row), column / np.linalg.norm(column), normal / np.linalg.norm(normal)
 
 
 def _affine(
@@ -125,11 +131,11 @@ def _affine(
 
 def _irregularities(gaps: np.ndarray, along: np.ndarray) -> list[str]:
     usual = float(np.median(gaps))
-    if np.abs(gaps - usual).max() <= _SPACING_TOLERANCE * usual:
+    if np.abs(gaps - usual).max() <= max(_SPACING_TOLERANCE * usual, _ROUNDING_MM):
         return []
     multiples = gaps / usual
-    if (np.abs(multiples - np.rint(multiples)) <= _MULTIPLE_TOLERANCE).all() and (np.rint(multiples) >= 1).all():
-        missing = int((np.rint(multiples) - 1).sum())
+    missing = int((np.rint(multiples) - 1).sum())
+    if missing and (np.abs(multiples - np.rint(multiples)) <= _MULTIPLE_TOLERANCE).all() and multiples.min() > 0.5:
         k = int(gaps.argmax())
         return [
             f"missing slices: {missing} at a slice distance of {usual:g} mm, "

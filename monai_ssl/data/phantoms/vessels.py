@@ -18,8 +18,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from monai_ssl.data.phantom_canvas import Canvas, Vector, ellipsoid_distance
-from monai_ssl.data.phantom_surfaces import Build, lung_distance
+from monai_ssl.data.phantoms.canvas import Canvas, Vector, ellipsoid_distance
+from monai_ssl.data.phantoms.surfaces import Build, lung_distance
 
 __all__ = ["Nodule", "Tree", "draw_nodules", "draw_trees", "grow_tree", "paint_nodule", "paint_tree"]
 

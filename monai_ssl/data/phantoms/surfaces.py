@@ -22,7 +22,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from monai_ssl.data.phantom_canvas import Point, Pose, ellipsoid_distance
+from monai_ssl.data.phantoms.canvas import Point, Pose, ellipsoid_distance
 
 __all__ = [
     "Build",

@@ -24,8 +24,10 @@ from monai.config import PathLike
 from monai.data import ImageReader
 from monai.utils import MetaKeys, SpaceKeys, ensure_tuple
 
+from monai_ssl.data.limits import MAX_GIB
 from monai_ssl.data.volume import Volume
 from monai_ssl.data.volumes import find_volumes
+from monai_ssl.data.voxels import RejectedVolumeError, Rejection
 
 __all__ = ["DicomSeriesReader"]
 
@@ -35,10 +37,11 @@ class DicomSeriesReader(ImageReader):
     Reads one DICOM series from a folder: slices in order of position, HU, RAS affine; what is odd is warned of.
 
     MONAI's own readers weave two series into one, trust InstanceNumber or stretch a volume over a missing slice without
-    a word; this one refuses or warns. A NIfTI file is read with the same checks.
+    a word; this one refuses or warns. A NIfTI, NRRD or MetaImage file is read with the same care.
 
     Args:
         series_uid: the SeriesInstanceUID to take from a folder that holds several; `UID#2` for a further part.
+        max_gib: the most that the volume may take in memory, in GiB; see `find_volumes`.
 
     Example:
         >>> from monai.transforms import LoadImage
@@ -46,9 +49,10 @@ class DicomSeriesReader(ImageReader):
         >>> volume = load("dicom/series")  # (X, Y, Z) in HU  # doctest: +SKIP
     """
 
-    def __init__(self, series_uid: str | None = None) -> None:
+    def __init__(self, series_uid: str | None = None, max_gib: float = MAX_GIB) -> None:
         super().__init__()
         self.series_uid = series_uid
+        self.max_gib = max_gib
 
     def verify_suffix(self, filename: Sequence[PathLike] | PathLike) -> bool:
         """Folders and files of any name: content decides."""
@@ -80,10 +84,14 @@ class DicomSeriesReader(ImageReader):
         """
         if img == Path():
             raise ValueError("DicomSeriesReader takes one folder or file at a time, got several")
-        volume = self._choose(img)
-        voxels = volume.read()
-        for warning in (*volume.warnings, *voxels.warnings):
-            warnings.warn(f"{volume.name}: {warning}", stacklevel=2)
+        volume, rejections = self._choose(img)
+        try:
+            voxels = volume.read()
+        except RejectedVolumeError as error:
+            raise ValueError(f"{img}: {error}") from error
+        told = [f"{volume.name}: {warning}" for warning in (*volume.warnings, *voxels.warnings)]
+        for warning in (*told, *_left_out(rejections)):
+            warnings.warn(warning, stacklevel=2)
         return voxels.array, {
             MetaKeys.AFFINE: voxels.affine,
             MetaKeys.ORIGINAL_AFFINE: voxels.affine.copy(),
@@ -94,11 +102,11 @@ class DicomSeriesReader(ImageReader):
             "modality": volume.modality,
         }
 
-    def _choose(self, path: Path) -> Volume:
-        volumes, rejections = find_volumes(path)
+    def _choose(self, path: Path) -> tuple[Volume, list[Rejection]]:
+        volumes, rejections = find_volumes(path, max_gib=self.max_gib)
         chosen = [volume for volume in volumes if self.series_uid in (None, volume.source)]
         if len(chosen) == 1:
-            return chosen[0]
+            return chosen[0], rejections
         listed = "".join(
             f"\n  {volume.source}: {' x '.join(map(str, volume.shape))} {volume.modality}, first file {volume.name}"
             for volume in volumes
@@ -106,5 +114,10 @@ class DicomSeriesReader(ImageReader):
         if volumes:
             held = f"holds {len(volumes)} series" if self.series_uid is None else f"has no series {self.series_uid}"
             raise ValueError(f"{path}: {held}; give one as DicomSeriesReader(series_uid=...):{listed}")
-        reasons = "".join(f"\n  {rejection.file}: {rejection.reason}" for rejection in rejections[:10])
-        raise ValueError(f"{path}: holds no volume that can be read, {len(rejections)} files refused{reasons}")
+        reasons = "".join(f"\n  {reason}" for reason in _left_out(rejections))
+        raise ValueError(f"{path}: holds no volume that can be read{reasons}")
+
+
+def _left_out(rejections: list[Rejection], most: int = 10) -> list[str]:
+    told = [f"{rejection.file} left out: {rejection.reason}" for rejection in rejections[:most]]
+    return told + ([f"{len(rejections) - most} more files left out"] if len(rejections) > most else [])

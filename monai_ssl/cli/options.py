@@ -1,0 +1,58 @@
+# Copyright (c) monai_ssl contributors
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Arguments and options that several commands have, and how numbers are written in them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["MaxGib", "Source", "SplitTime", "Workers", "numbers"]
+
+Source = Annotated[
+    Path, typer.Argument(metavar="INPUT", help="Folder of DICOM, NIfTI, NRRD and MHA files at any depth, or one file.")
+]
+SplitTime = Annotated[
+    bool | None,
+    typer.Option(
+        "--split-time", help="Take each time point of a 4-D file as a volume.", show_default="refuse the file"
+    ),
+]
+MaxGib = Annotated[
+    float | None, typer.Option(help="The most memory that one volume may take.", show_default="4", metavar="GIB")
+]
+Workers = Annotated[int | None, typer.Option(help="Processes.", show_default="one per CPU", metavar="N")]
+
+
+def numbers(option: str, text: str, counts: Collection[int]) -> float | tuple[float, ...]:
+    """
+    A number, or several with commas between.
+
+    Args:
+        option: its name, for the error.
+        text: as the user wrote it.
+        counts: how many there may be.
+
+    Raises:
+        ValueError: when it is anything else.
+    """
+    try:
+        found = tuple(float(word) for word in text.split(","))
+    except ValueError:
+        found = ()
+    if len(found) not in counts:
+        allowed = " or ".join(map(str, counts))
+        raise ValueError(f"{option} must be {allowed} numbers with commas between and no spaces, got {text!r}")
+    return found[0] if len(found) == 1 else found

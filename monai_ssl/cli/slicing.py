@@ -1,0 +1,88 @@
+# Copyright (c) monai_ssl contributors
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""`python -m monai_ssl slice`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from monai_ssl.cli.application import given
+from monai_ssl.cli.options import MaxGib, Source, SplitTime, Workers, numbers
+
+
+def slice_command(
+    input_dir: Source,
+    output_dir: Annotated[Path, typer.Argument(metavar="OUTPUT", help="New folder for the slice store.")],
+    reduce: Annotated[
+        str | None,
+        typer.Option(help="How near-duplicate slices are dropped: all, every_n:N, dhash:T.", show_default="dhash:6"),
+    ] = None,
+    axis: Annotated[str | None, typer.Option(help="axial, coronal or sagittal.", show_default="axial")] = None,
+    labels: Annotated[
+        Path | None,
+        typer.Option(help="Csv of labels by patient, by series, or by series and position_mm.", metavar="CSV"),
+    ] = None,
+    spacing: Annotated[
+        str | None,
+        typer.Option(
+            help="Resample volumes to MM between voxels, one number or X,Y,Z.",
+            show_default="as in the source",
+            metavar="MM",
+        ),
+    ] = None,
+    resize: Annotated[
+        int | None,
+        typer.Option(help="Height and width of stored slices in pixels.", show_default="as in the source", metavar="N"),
+    ] = None,
+    split_time: SplitTime = None,
+    max_gib: MaxGib = None,
+    pseudonym_key: Annotated[
+        Path | None,
+        typer.Option(
+            help="The .pseudonym_key of another store, so that both name patients alike.", show_default="a random key"
+        ),
+    ] = None,
+    identifiers: Annotated[
+        bool | None,
+        typer.Option("--identifiers", help="Also write identifiers.csv: whom and what each pseudonym stands for."),
+    ] = None,
+    workers: Workers = None,
+    scheduler: Annotated[str | None, typer.Option(help="Dask scheduler to run on instead, tcp://host:8786.")] = None,
+) -> None:
+    """Turn volumes into a slice store: read, slice, drop near-duplicates, pseudonymise, join labels."""
+    from monai_ssl.data import slice_volumes
+
+    options = given(
+        reduce=reduce,
+        axis=axis,
+        labels=labels,
+        spacing=None if spacing is None else numbers("--spacing", spacing, (1, 3)),
+        resize=resize,
+        split_time=split_time,
+        max_gib=max_gib,
+        pseudonym_key=pseudonym_key,
+        identifiers=identifiers,
+        workers=workers,
+        scheduler=scheduler,
+    )
+    store = slice_volumes(input_dir, output_dir, **options)
+    counts = store.settings["counts"]
+    share = counts["kept"] / counts["slices"]
+    typer.echo(
+        f"{counts['volumes']} volumes of {counts['patients']} patients, {counts['slices']} slices, "
+        f"{counts['kept']} kept ({share:.0%}), {counts['labelled']} labelled: {store.path}"
+    )
+    typer.echo(f"{counts['rejected']} files rejected: {store.path / 'rejected.csv'}")
+    typer.echo(f"{counts['warnings']} warnings: {store.path / 'warnings.csv'}")

@@ -1,0 +1,123 @@
+# Copyright (c) monai_ssl contributors
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""What would become of a folder of volumes, found out without writing anything."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from monai_ssl.data.limits import MAX_GIB
+from monai_ssl.data.parallel import make_executor, run_all
+from monai_ssl.data.volume import Volume
+from monai_ssl.data.volumes import find_volumes
+from monai_ssl.data.voxels import RejectedVolumeError, Rejection
+from monai_ssl.orientation import canonical_axes
+
+__all__ = ["NO_PATIENT", "check_volumes"]
+
+NO_PATIENT = (
+    "no patient known, so it counts as a patient of its own and no patient-level split is possible; "
+    "a labels table with the columns series and patient tells whose it is"
+)
+_COLUMNS = ("series", "slices", "size", "spacing", "modality", "format", "verdict", "reasons")
+
+
+class _Finding(NamedTuple):
+    source: str
+    warnings: tuple[str, ...]
+    rejection: Rejection | None
+
+
+def check_volumes(
+    path: str | os.PathLike,
+    *,
+    headers_only: bool = False,
+    split_time: bool = False,
+    max_gib: float = MAX_GIB,
+    workers: int | None = None,
+) -> pd.DataFrame:
+    """
+    Find and read all volumes as `slice_volumes` does, and tell what it would make of each. Nothing is written.
+
+    Args:
+        path: a folder of volumes at any depth, or one file; see `find_volumes`.
+        headers_only: do not read the voxels, which is fast but misses what only they can tell, such as damage.
+        split_time: take each time point of a 4-D file as a volume, instead of refusing the file.
+        max_gib: the most memory that one volume may take, in GiB.
+        workers: processes; None for one per CPU, 1 for this process. More than one are started by "spawn", so a script
+            that calls this needs `if __name__ == "__main__":`.
+
+    Returns:
+        A row per volume and then a row per refused file, all text but `slices`: `series` (the first file of the volume,
+        relative to `path`), `slices` (of the source, missing for a refused file), `size` (columns x rows), `spacing`
+        (mm), `modality`, `format`, `verdict` ("accept", "warn" or "refuse") and `reasons` (one a line).
+
+    Raises:
+        FileNotFoundError: when `path` is absent.
+        ValueError: when `workers` is no number of processes.
+
+    Example:
+        >>> check_volumes("scans")[["series", "verdict", "reasons"]]  # doctest: +SKIP
+    """
+    if workers is not None and (not isinstance(workers, int) or workers < 1):
+        raise ValueError(f"workers must be None (one per CPU) or a whole number of at least 1, got {workers!r}")
+    with make_executor(workers) as (executor, width):
+        volumes, rejections = find_volumes(path, split_time=split_time, max_gib=max_gib, executor=executor)
+        findings: dict[str, _Finding] = {}
+        if not headers_only:
+            found = run_all(executor, width, _read, volumes)
+            bar = tqdm(found, total=len(volumes), unit="volume", desc="checking", disable=None)
+            findings = {finding.source: finding for finding in bar}
+    rows = [_volume_row(volume, findings.get(volume.source)) for volume in volumes]
+    rows += [{"series": each.file, "verdict": "refuse", "reasons": each.reason} for each in rejections]
+    table = pd.DataFrame(rows, columns=list(_COLUMNS))
+    texts = [column for column in _COLUMNS if column != "slices"]
+    return table.astype({"slices": "Int64"}).fillna(dict.fromkeys(texts, ""))
+
+
+def _read(volume: Volume) -> _Finding:
+    """What reading tells, refusals as `store_volume` words them; the voxels themselves stay in the worker."""
+    try:
+        voxels = volume.read()
+        canonical_axes(voxels.affine)
+    except RejectedVolumeError as error:
+        return _Finding(volume.source, (), error.rejection)
+    except Exception as error:  # one odd volume must not end a look at thousands
+        reason = f"cannot be sliced ({type(error).__name__}: {str(error)[:200]})"
+        return _Finding(volume.source, (), Rejection(volume.name, reason))
+    return _Finding(volume.source, voxels.warnings, None)
+
+
+def _volume_row(volume: Volume, finding: _Finding | None) -> dict[str, Any]:
+    warnings = [*volume.warnings, *(() if volume.patient else (NO_PATIENT,)), *(finding.warnings if finding else ())]
+    rejection = finding.rejection if finding else None
+    if rejection is not None:
+        named = "" if rejection.file == volume.name else f"{rejection.file}: "
+        warnings = [named + rejection.reason]
+    columns, rows, slices = volume.shape
+    return {
+        "series": volume.name,
+        "slices": slices,
+        "size": f"{columns}x{rows}",
+        "spacing": "x".join(np.format_float_positional(s, 3, fractional=False, trim="-") for s in volume.spacing),
+        # A tag that holds more than a code may hold anything.
+        "modality": volume.modality if re.fullmatch("[A-Z]{2}", volume.modality) else "other" * bool(volume.modality),
+        "format": volume.format,
+        "verdict": "refuse" if rejection else "warn" if warnings else "accept",
+        "reasons": "\n".join(warnings),
+    }

@@ -1,0 +1,136 @@
+# Copyright (c) monai_ssl contributors
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+
+"""Tag values of an image or of one frame of a multi-frame image, read with care."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from pydicom.dataset import Dataset
+
+__all__ = ["MOMENTS", "UnreadableTagError", "number_of", "numbers_of", "text_of", "value_of"]
+
+# Where the functional groups of an enhanced image hold what a single-frame image holds at its top level.
+_GROUPS = {
+    "DiffusionBValue": "MRDiffusionSequence",
+    "EffectiveEchoTime": "MREchoSequence",
+    "ImageOrientationPatient": "PlaneOrientationSequence",
+    "ImagePositionPatient": "PlanePositionSequence",
+    "NominalCardiacTriggerDelayTime": "CardiacSynchronizationSequence",
+    "PixelSpacing": "PixelMeasuresSequence",
+    "RescaleIntercept": "PixelValueTransformationSequence",
+    "RescaleSlope": "PixelValueTransformationSequence",
+    "RescaleType": "PixelValueTransformationSequence",
+    "SliceThickness": "PixelMeasuresSequence",
+    "SpacingBetweenSlices": "PixelMeasuresSequence",
+    "StackID": "FrameContentSequence",
+    "TemporalPositionIndex": "FrameContentSequence",
+}
+# What tells several images of one place apart.
+MOMENTS = (
+    "TemporalPositionIdentifier",
+    "TemporalPositionIndex",
+    "EchoTime",
+    "EffectiveEchoTime",
+    "DiffusionBValue",
+    "TriggerTime",
+    "NominalCardiacTriggerDelayTime",
+    "StackID",
+    "AcquisitionNumber",
+    "ImageType",
+    "AcquisitionTime",
+)
+
+
+class UnreadableTagError(ValueError):
+    """A tag whose value is none of its kind. The value is not told, since it may name a patient."""
+
+
+def value_of(dataset: Dataset, tag: str, frame: int | None = None) -> Any:
+    """
+    The value of a tag, or None when it is absent or empty.
+
+    Args:
+        dataset: of the file.
+        tag: its keyword.
+        frame: of an enhanced image, counted from 0; its own functional groups go before the shared ones, and both
+            before the top level.
+
+    Raises:
+        UnreadableTagError: when there is a value that cannot be converted.
+
+    See:
+        https://dicom.nema.org/medical/dicom/current/output/chtml/part03/sect_C.7.6.16.html
+    """
+    holders = (dataset,) if frame is None or tag not in _GROUPS else _holders(dataset, _GROUPS[tag], frame)
+    for holder in holders:
+        try:
+            value = holder.get(tag)
+        except Exception as error:  # pydicom raises whatever its conversion stumbled over
+            raise UnreadableTagError(f"{tag} is unreadable") from error
+        if value is not None and value != "":
+            return value
+    return None
+
+
+def number_of(dataset: Dataset, tag: str, frame: int | None = None) -> float | None:
+    """
+    A number, or None where it is absent.
+
+    Raises:
+        UnreadableTagError: when it is not one finite number.
+    """
+    value = value_of(dataset, tag, frame)
+    return None if value is None else _floats(tag, [value])[0]
+
+
+def numbers_of(dataset: Dataset, tag: str, count: int, frame: int | None = None) -> tuple[float, ...] | None:
+    """
+    Numbers, or None where they are absent.
+
+    Raises:
+        UnreadableTagError: when they are not `count` finite numbers.
+    """
+    value = value_of(dataset, tag, frame)
+    if value is None:
+        return None
+    if isinstance(value, str | float) or len(value) != count:
+        raise UnreadableTagError(f"{tag} does not hold {count} numbers")
+    return _floats(tag, value)
+
+
+def text_of(dataset: Dataset, tag: str, frame: int | None = None) -> str:
+    """Its text without the spaces around it; empty where it is absent or unreadable."""
+    try:
+        value = value_of(dataset, tag, frame)
+    except UnreadableTagError:
+        return ""
+    return "" if value is None else str(value).strip()
+
+
+def _floats(tag: str, values: Any) -> tuple[float, ...]:
+    try:
+        numbers = tuple(float(value) for value in values)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise UnreadableTagError(f"{tag} is not a number") from error
+    if not all(map(math.isfinite, numbers)):
+        raise UnreadableTagError(f"{tag} is not a finite number")
+    return numbers
+
+
+def _holders(dataset: Dataset, group: str, frame: int) -> tuple[Dataset, ...]:
+    own = dataset.get("PerFrameFunctionalGroupsSequence") or ()
+    shared = dataset.get("SharedFunctionalGroupsSequence") or ()
+    groups = (*own[frame : frame + 1], *shared[:1])
+    return (*(item for holder in groups for item in (holder.get(group) or ())[:1]), dataset)

@@ -1,0 +1,114 @@
+# Copyright (c) monai_ssl contributors
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+
+"""What slicing has finished so far, by volume: the tables are assembled from it, and a stopped run goes on from it."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from monai_ssl.data.pseudonyms import Pseudonyms
+from monai_ssl.data.volume import Volume
+from monai_ssl.files import atomic_path
+
+__all__ = ["COLUMNS", "PART_FOLDER", "VOLUME_FOLDER", "Part", "part_file", "read_part", "sign", "volume_file"]
+
+PART_FOLDER = ".parts"
+VOLUME_FOLDER = "volumes"
+# Of slices.csv; the last four are the statistics.
+COLUMNS = (
+    *("slice", "volume", "patient", "index", "position_mm", "kept", "exemplar", "distance", "hash", "file", "row"),
+    *("dtype", "invalid", "min", "max", "mean"),
+)
+
+
+@dataclass(frozen=True)
+class Part:
+    """
+    What became of one volume. Nothing of the source is in it but what `rejected.csv` and `warnings.csv` will hold.
+
+    Attributes:
+        signature: of the files it was made from, see `sign`.
+        max_gib: the limit it was read under.
+        patient: pseudonym.
+        rows: its lines of slices.csv; empty when it was refused.
+        slices: how many lines.
+        kept: how many of the slices are stored.
+        size: bytes of its file of slices.
+        warnings: what only the voxels could tell.
+        rejection: file and reason, when it was refused.
+    """
+
+    signature: str
+    max_gib: float
+    patient: str
+    rows: str = ""
+    slices: int = 0
+    kept: int = 0
+    size: int = 0
+    warnings: tuple[str, ...] = ()
+    rejection: tuple[str, str] | None = None
+
+    def write(self, path: Path) -> None:
+        """Write it, atomically."""
+        with atomic_path(path) as partial:
+            partial.write_text(json.dumps(asdict(self)), encoding="ascii")
+
+    def holds(self, signature: str, max_gib: float, volume: Path) -> bool:
+        """Whether it is still true: the source is unchanged, and its file of slices whole or the limit the same."""
+        if self.signature != signature:
+            return False
+        if self.rejection is not None:
+            return self.max_gib == max_gib
+        return volume.is_file() and volume.stat().st_size == self.size
+
+    def positions(self) -> Iterator[tuple[str, float]]:
+        """Name and position in millimetres of each slice."""
+        for row in csv.DictReader(self.rows.splitlines(), COLUMNS):
+            yield row["slice"], float(row["position_mm"])
+
+
+def read_part(path: Path) -> Part | None:
+    """The part, or None where there is none that can be read."""
+    try:
+        return Part(**json.loads(path.read_text(encoding="ascii")))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def part_file(output: Path, name: str) -> Path:
+    """Where the part of the volume with the pseudonym `name` lies."""
+    return output / PART_FOLDER / f"{name}.json"
+
+
+def volume_file(output: Path, name: str) -> Path:
+    """Where the slices of the volume with the pseudonym `name` lie."""
+    return output / VOLUME_FOLDER / f"{name}.npy"
+
+
+def sign(pseudonyms: Pseudonyms, volume: Volume, patient: str) -> str:
+    """A keyed hash that changes with the files of `volume` (names, sizes, times) and with its patient."""
+    states = [(os.fspath(file.relative_to(volume.root)), *_state(file)) for file in volume.files]
+    return pseudonyms("signature", json.dumps([volume.source, patient, states]))
+
+
+def _state(file: Path) -> tuple[int, int]:
+    try:
+        status = file.stat()
+    except OSError:  # gone since it was found: reading will say so
+        return 0, 0
+    return status.st_size, status.st_mtime_ns

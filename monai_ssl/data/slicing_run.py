@@ -1,0 +1,262 @@
+# Copyright (c) monai_ssl contributors
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+
+"""The state of one run of slicing: what is done, what is left, and the tables of both."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from monai_ssl import __version__
+from monai_ssl.data.check import NO_PATIENT
+from monai_ssl.data.label_join import SourceLabels
+from monai_ssl.data.pseudonyms import Pseudonyms, load_key
+from monai_ssl.data.slice_parts import PART_FOLDER, VOLUME_FOLDER, part_file, read_part, sign, volume_file
+from monai_ssl.data.slice_tables import TABLES, Findings, write_tables
+from monai_ssl.data.slice_volume import SliceOptions, SliceTask
+from monai_ssl.data.volume import Volume
+from monai_ssl.data.voxels import Rejection
+from monai_ssl.files import write_json
+
+__all__ = ["STATE_FILE", "SlicingRun", "finished_already"]
+
+STATE_FILE = ".slicing.json"
+_FORMAT_VERSION = 1
+_OTHER_PATIENT = "the labels table names another patient than the files, which count"
+_PSEUDONYM = "[0-9a-f]" * 16
+# More than a line of slices.csv or labels.csv takes, a line of the other tables, the other files of a store.
+_LINE_BYTES, _TEXT_BYTES, _OTHER_BYTES = 256, 1024, 1 << 16
+_MOST_SLICES = 10_000
+
+
+def finished_already(output: Path) -> str:
+    """What to tell whoever slices into a finished store."""
+    return f"{output}: already holds a finished store; use it as it is (SliceStore.open), or choose another folder"
+
+
+class SlicingRun:
+    """
+    A run over a folder of volumes, new or going on where another was stopped.
+
+    While it lasts, the store holds `.slicing.json` (the arguments) and `.parts` (what is done, by volume). A store with
+    a `store.json` and without these two is finished.
+
+    Args:
+        output: the folder of the store, which the caller has locked.
+        labels: to be joined, or None.
+        options: what is done to each volume.
+        identifiers: whether identifiers.csv is written.
+    """
+
+    pseudonyms: Pseudonyms
+
+    def __init__(self, output: Path, labels: SourceLabels | None, options: SliceOptions, identifiers: bool) -> None:
+        self.output = output
+        self.labels = labels
+        self.options = options
+        self.identifiers = identifiers
+        self.findings = Findings()
+        self._state = output / STATE_FILE
+        self._reserve = output / PART_FOLDER / "reserve"
+
+    @property
+    def finished(self) -> bool:
+        """Whether the store is whole, and a kill left the state of the run only."""
+        file = self.output / "store.json"
+        return file.is_file() and json.loads(file.read_text(encoding="utf-8")).get("complete", True)
+
+    @property
+    def progress(self) -> str:
+        """How far it is, for the user."""
+        total = len(self.findings.volumes)
+        return f"{self.done} of {total} volumes are done" if total else "nothing is lost"
+
+    @property
+    def done(self) -> int:
+        """How many of the volumes are sliced or refused."""
+        return sum(part_file(self.output, name).is_file() for name in self.findings.volumes)
+
+    def begin(self, source: Path, pseudonym_key: str | bytes | os.PathLike | None) -> None:
+        """
+        Load or make the key, and write down the arguments.
+
+        Args:
+            source: the input.
+            pseudonym_key: as in `slice_volumes`.
+
+        Raises:
+            ValueError: for another key than the store has, when a run with other arguments was stopped here, or when
+                the store is finished.
+            OSError: when the store cannot be written.
+        """
+        self.pseudonyms = Pseudonyms(load_key(self.output, pseudonym_key))
+        asked: dict[str, Any] = {
+            "version": __version__,
+            "input": self.pseudonyms("input", str(source.resolve())),
+            **self._arguments,
+        }
+        parts = self.output / PART_FOLDER
+        begun = json.loads(self._state.read_text(encoding="utf-8")) if self._state.exists() else None
+        if begun is None and self.finished:
+            raise ValueError(finished_already(self.output))
+        if begun != asked and begun is not None and (self.finished or any(parts.glob("*.json"))):
+            differing = [
+                "another input" if name == "input" else f"{name} was {begun.get(name)}, now {value}"
+                for name, value in asked.items()
+                if begun.get(name) != value
+            ]
+            raise ValueError(
+                f"{self.output}: slicing was stopped here, and began with other arguments: {'; '.join(differing)}; "
+                "repeat the command that began it, or choose another folder"
+            )
+        for folder in (self.output, self.output / VOLUME_FOLDER, parts):
+            for partial in folder.glob(".*.partial"):
+                partial.unlink()
+        if begun != asked:
+            shutil.rmtree(parts, ignore_errors=True)  # of unknown arguments, if any
+            write_json(self._state, asked)
+
+    def plan(self, volumes: list[Volume], rejections: list[Rejection]) -> list[SliceTask]:
+        """
+        What is left to do. Parts that no longer hold, and volumes without one, are removed.
+
+        Args:
+            volumes: all that were found.
+            rejections: files that were refused.
+
+        Raises:
+            ValueError: when labels are given and name none of the volumes.
+            OSError: when there is no room left for the tables.
+        """
+        if self.labels is not None:
+            self.labels.check_any_known((volume.series, volume.patient) for volume in volumes)
+        self.findings = Findings(
+            {self.pseudonyms("volume", volume.source): volume for volume in volumes},
+            list(rejections),
+            [(volume.name, warning) for volume in volumes for warning in volume.warnings],
+        )
+        for table in ("store.json", *TABLES):
+            (self.output / table).unlink(missing_ok=True)
+        tasks = []
+        for name, volume in self.findings.volumes.items():
+            patient = self._patient(volume)
+            signature = sign(self.pseudonyms, volume, patient)
+            part = read_part(part_file(self.output, name))
+            if part is None or not part.holds(signature, self.options.max_gib, volume_file(self.output, name)):
+                part_file(self.output, name).unlink(missing_ok=True)
+                tasks.append(SliceTask(volume, name, patient, signature, self.output, self.options))
+        self._drop_unplanned()
+        self._take_reserve()
+        return tasks
+
+    def finish(self) -> None:
+        """
+        Write the tables and then `store.json`, which makes it a store, and remove the state of the run.
+
+        Raises:
+            ValueError: when all volumes were refused.
+            OSError: when the store cannot be written.
+        """
+        self._reserve.unlink(missing_ok=True)
+        counts = write_tables(self.output, self.findings, self.labels, self.identifiers)
+        if counts["volumes"]:
+            self._write_store(counts)
+            self.tidy()
+        else:
+            (self.output / "slices.csv").unlink()
+            self.tidy()
+            found = f"all {counts['rejected']} entries were refused" if counts["rejected"] else "there is no file in it"
+            raise ValueError(f"no volume could be sliced, {found}; see {self.output / 'rejected.csv'}")
+
+    def tidy(self) -> None:
+        """Remove the state of the run."""
+        shutil.rmtree(self.output / PART_FOLDER, ignore_errors=True)
+        self._state.unlink(missing_ok=True)
+
+    def salvage(self, error: OSError) -> str:
+        """
+        Make a store of what is done that can be opened, in the room kept for it.
+
+        Args:
+            error: what ended the run.
+
+        Returns:
+            A line for the user.
+        """
+        reason = f"{self.output}: {error.strerror or error}"
+        if not self.findings.volumes:
+            return f"{reason}; once that is mended, the same command goes on"
+        opens = "can be opened"
+        try:
+            self._reserve.unlink(missing_ok=True)
+            self._drop_unplanned()
+            self._write_store(write_tables(self.output, self.findings, self.labels, self.identifiers))
+        except OSError:
+            opens = "are safe, though not even their tables could be written"
+        return f"{reason}; {self.progress} and {opens}; once that is mended, the same command goes on"
+
+    def _patient(self, volume: Volume) -> str:
+        told = self.labels.patient(volume.series) if self.labels else None
+        if volume.patient is None and told is None:
+            self.findings.warnings.append((volume.name, NO_PATIENT))
+        elif told is not None and volume.patient not in (None, told):
+            self.findings.warnings.append((volume.name, _OTHER_PATIENT))
+        patient = volume.patient or told
+        return self.pseudonyms("patient", patient) if patient else self.pseudonyms("lone patient", volume.source)
+
+    def _drop_unplanned(self) -> None:
+        # Of a volume that is no longer there, or was stopped between its slices and its part.
+        for part in (self.output / PART_FOLDER).glob(f"{_PSEUDONYM}.json"):
+            if part.stem not in self.findings.volumes:
+                part.unlink()
+        for volume in (self.output / VOLUME_FOLDER).glob(f"{_PSEUDONYM}.npy"):
+            if not part_file(self.output, volume.stem).exists():
+                volume.unlink()
+
+    def _take_reserve(self) -> None:
+        findings = self.findings
+        lines = len(findings.rejections) + len(findings.warnings) + 2 * len(findings.volumes)
+        room = _OTHER_BYTES + _TEXT_BYTES * lines
+        for volume in findings.volumes.values():
+            spacing = self.options.spacing or volume.spacing
+            slices = max(n * old for n, old in zip(volume.shape, volume.spacing, strict=True)) / min(spacing)
+            room += int(min(slices + 1, _MOST_SLICES)) * _LINE_BYTES * (1 if self.labels is None else 2)
+        self._reserve.parent.mkdir(exist_ok=True)
+        with open(self._reserve, "wb") as stream:
+            if hasattr(os, "posix_fallocate"):  # a sparse file would reserve nothing
+                os.posix_fallocate(stream.fileno(), 0, room)
+            else:
+                stream.write(bytes(room))
+
+    @property
+    def _arguments(self) -> dict[str, Any]:
+        # The limit of memory is a guard, not a property of the store.
+        arguments = asdict(self.options)
+        del arguments["max_gib"]
+        return json.loads(json.dumps(arguments))
+
+    def _write_store(self, counts: dict[str, int]) -> None:
+        labels = self.labels.columns if self.labels is not None and self.labels.columns else None
+        settings = {
+            "format": "monai_ssl slice store",
+            "format_version": _FORMAT_VERSION,
+            "complete": not counts["pending"],
+            "arguments": {**self._arguments, "labels": labels},
+            "pseudonym_key_fingerprint": self.pseudonyms.fingerprint,
+            "counts": counts,
+        }
+        write_json(self.output / "store.json", settings)
