@@ -54,17 +54,20 @@ def reference_dicom_to_png(series: Path, folder: Path) -> int:
     """The images of a DICOM folder as 8-bit PNG files, by per-slice min-max of HU, as "Less is More" makes them."""
     count = 0
     for path in sorted(series.iterdir()):
-        try:
-            dataset = pydicom.dcmread(path)
-        except pydicom.errors.InvalidDicomError:
+        if path.suffix != ".dcm":
             continue
-        hounsfield = dataset.pixel_array.astype(np.int16)
-        hounsfield += np.int16(dataset.RescaleIntercept)
-        _write_png(folder / f"{count}.png", hounsfield)
+        dataset = pydicom.dcmread(path)
+        values = dataset.pixel_array.astype(np.int16)
+        values[values == -2000] = 0  # its mark of what lies outside the scanned circle
+        if dataset.RescaleSlope != 1:
+            values = (dataset.RescaleSlope * values.astype(np.float64)).astype(np.int16)
+        values += np.int16(dataset.RescaleIntercept)
+        _write_png(folder / f"{count}.png", np.array(values))
         count += 1
     return count
 
 
 def _write_png(path: Path, image: np.ndarray) -> None:
     low, high = image.min(), image.max()
-    cv2.imwrite(str(path), (image - low) / float(high - low + 1e-5) * 255)
+    share = np.array((image - low) / (float(high - low) + 0.00001), dtype=float)
+    cv2.imwrite(str(path), 0 + share * 255)

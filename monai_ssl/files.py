@@ -20,7 +20,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, BinaryIO, TextIO
 
 from filelock import FileLock, Timeout
 
@@ -29,7 +29,16 @@ if TYPE_CHECKING:
 
 # pandas takes half a second to import, and every worker process imports this module; only tables need it.
 
-__all__ = ["atomic_path", "file_checksum", "lock_folder", "read_table", "write_json", "write_table"]
+__all__ = [
+    "atomic_path",
+    "file_checksum",
+    "lock_folder",
+    "read_table",
+    "write_json",
+    "write_rows",
+    "write_table",
+    "write_through",
+]
 
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
@@ -89,6 +98,22 @@ def lock_folder(folder: str | os.PathLike) -> Iterator[None]:
         lock.release()
 
 
+def write_through(stream: BinaryIO) -> None:
+    """
+    Bring what was written to the disk, and let the system forget it, where it can.
+
+    For large files, some MB at a time: otherwise the system holds them in memory that it takes from other files, which
+    can cost several times as much as the writing itself.
+
+    Raises:
+        OSError: when the disk is full.
+    """
+    stream.flush()
+    if hasattr(os, "fdatasync") and hasattr(os, "posix_fadvise"):
+        os.fdatasync(stream.fileno())
+        os.posix_fadvise(stream.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
 def write_json(path: str | os.PathLike, content: Any) -> None:
     """Write `content` as indented JSON, atomically. NaN and infinity are refused, since JSON has no word for them."""
     text = json.dumps(content, indent=2, sort_keys=False, allow_nan=False, ensure_ascii=False)
@@ -116,7 +141,21 @@ def write_table(
     text: dict[str, Any] = {"encoding": "utf-8", "errors": "backslashreplace", "newline": ""}
     with atomic_path(path, private=private) as partial, open(partial, "w", **text) as stream:
         for number, piece in enumerate(pieces):
-            _write_rows(stream, piece, header=number == 0)
+            write_rows(stream, piece, header=number == 0)
+
+
+def write_rows(stream: TextIO, table: pd.DataFrame, header: bool) -> None:
+    """Write the rows of `table` to an open file, as `write_table` does."""
+    import pandas as pd
+
+    table = table.copy()
+    quoting = csv.QUOTE_MINIMAL
+    for column in table.columns:
+        if not pd.api.types.is_numeric_dtype(table[column]) and not pd.api.types.is_bool_dtype(table[column]):
+            table[column] = table[column].map(_without_formula)
+            if table[column].astype(str).str.contains("\r").any():
+                quoting = csv.QUOTE_NONNUMERIC  # pandas leaves a carriage return unquoted, and then reads two rows
+    table.to_csv(stream, index=False, header=header, lineterminator="\n", quoting=quoting)
 
 
 def read_table(path: str | os.PathLike, text: Sequence[str] = ()) -> pd.DataFrame:
@@ -157,19 +196,6 @@ def file_checksum(path: str | os.PathLike) -> str:
     """The SHA-256 of a file, as 64 hex digits."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _write_rows(stream: TextIO, table: pd.DataFrame, header: bool) -> None:
-    import pandas as pd
-
-    table = table.copy()
-    quoting = csv.QUOTE_MINIMAL
-    for column in table.columns:
-        if not pd.api.types.is_numeric_dtype(table[column]) and not pd.api.types.is_bool_dtype(table[column]):
-            table[column] = table[column].map(_without_formula)
-            if table[column].astype(str).str.contains("\r").any():
-                quoting = csv.QUOTE_NONNUMERIC  # pandas leaves a carriage return unquoted, and then reads two rows
-    table.to_csv(stream, index=False, header=header, lineterminator="\n", quoting=quoting)
 
 
 def _without_formula(cell: Any) -> Any:

@@ -36,7 +36,7 @@ class _OneLineErrors(TyperGroup):
             raise typer.Exit(2) from error
         except KeyboardInterrupt as error:
             goes_on = "; the same command goes on" if ctx.invoked_subcommand in _RESUMABLE else ""
-            typer.echo(f"stopped{goes_on}", err=True)
+            typer.echo(str(error) or f"stopped{goes_on}", err=True)
             raise typer.Exit(_INTERRUPTED) from error
 
 

@@ -38,12 +38,12 @@ def check_command(
     """Say what `slice` would make of each series, without writing anything."""
     from monai_ssl.cli.check_table import print_table, summary
     from monai_ssl.data import check_volumes
-    from monai_ssl.files import _write_rows
+    from monai_ssl.files import write_rows
 
     options = given(headers_only=headers_only, split_time=split_time, max_gib=max_gib, workers=workers)
     table = check_volumes(path, **options)
     if csv:
-        _write_rows(sys.stdout, table, header=True)
+        write_rows(sys.stdout, table, header=True)
     else:
         print_table(table)
     typer.echo(summary(table), err=csv)

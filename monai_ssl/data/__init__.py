@@ -17,21 +17,20 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from monai_ssl.data.labels import label_columns, read_labels
-from monai_ssl.data.slice_store import SliceStore
-from monai_ssl.data.slicing import slice_volumes
-from monai_ssl.data.splits import split_by_patient
-from monai_ssl.data.volume import Volume
-from monai_ssl.data.volumes import find_volumes
-from monai_ssl.data.voxels import RejectedVolumeError, Rejection, Voxels
-
 if TYPE_CHECKING:
     from monai_ssl.data.check import check_volumes
     from monai_ssl.data.datasets import FinetuningData, ImageData, PretrainingData, list_images
     from monai_ssl.data.dicom.reader import DicomSeriesReader
     from monai_ssl.data.export import export_png
+    from monai_ssl.data.labels import label_columns, read_labels
     from monai_ssl.data.phantoms import make_phantoms
     from monai_ssl.data.sampling import EpochBatchSampler, SeededDataset
+    from monai_ssl.data.slice_store import SliceStore
+    from monai_ssl.data.slicing import slice_volumes
+    from monai_ssl.data.splits import split_by_patient
+    from monai_ssl.data.volume import Volume
+    from monai_ssl.data.volumes import find_volumes
+    from monai_ssl.data.voxels import RejectedVolumeError, Rejection, Voxels
 
 __all__ = [
     "DicomSeriesReader",
@@ -56,14 +55,21 @@ __all__ = [
     "split_by_patient",
 ]
 
-# Importing torch and MONAI takes seconds, and every worker process that slices imports this package.
+# Importing torch, MONAI or pandas takes seconds, and every worker process that slices imports this package.
 _ON_DEMAND = {
     **dict.fromkeys(("FinetuningData", "ImageData", "PretrainingData", "list_images"), "datasets"),
     **dict.fromkeys(("EpochBatchSampler", "SeededDataset"), "sampling"),
+    **dict.fromkeys(("RejectedVolumeError", "Rejection", "Voxels"), "voxels"),
+    **dict.fromkeys(("label_columns", "read_labels"), "labels"),
     "DicomSeriesReader": "dicom.reader",
+    "SliceStore": "slice_store",
+    "Volume": "volume",
     "check_volumes": "check",
     "export_png": "export",
+    "find_volumes": "volumes",
     "make_phantoms": "phantoms",
+    "slice_volumes": "slicing",
+    "split_by_patient": "splits",
 }
 
 

@@ -21,6 +21,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from typing import Any, TypeVar
 
 import cv2
@@ -43,6 +44,21 @@ class SerialExecutor(Executor):
         except Exception as error:
             future.set_exception(error)
         return future
+
+
+class _Pool(ProcessPoolExecutor):
+    """Workers are born deaf to Ctrl-C, which reaches all processes: the first one ends the others."""
+
+    def submit(self, fn: Callable, /, *args: Any, **kwargs: Any) -> Future:
+        """As that of `ProcessPoolExecutor`, which starts a worker where none is free."""
+        if not hasattr(signal, "pthread_sigmask"):
+            return super().submit(fn, *args, **kwargs)
+        resource_tracker.ensure_running()  # else started within, and deaf for ever
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            return super().submit(fn, *args, **kwargs)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager
@@ -80,7 +96,7 @@ def make_executor(
         return
     # Forking a process that has threads (numba, torch) can hang.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(count, mp_context=context, initializer=_become_worker) as pool:
+    with _Pool(count, mp_context=context, initializer=_become_worker) as pool:
         yield pool, count
 
 
@@ -114,7 +130,7 @@ def run_all(
 
 
 def _become_worker() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the first one ends the others
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     threadpool_limits(1)
     cv2.setNumThreads(1)
     threading.Thread(target=_end_with_parent, daemon=True).start()

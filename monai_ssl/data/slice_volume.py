@@ -29,7 +29,7 @@ from monai_ssl.data.resampling import resample
 from monai_ssl.data.slice_parts import COLUMNS, VOLUME_FOLDER, Part, part_file, volume_file
 from monai_ssl.data.volume import Volume
 from monai_ssl.data.voxels import RejectedVolumeError, Rejection, Voxels
-from monai_ssl.files import atomic_path
+from monai_ssl.files import atomic_path, write_through
 from monai_ssl.orientation import array_axis, slice_positions, to_display
 from monai_ssl.reduction import hash_slices, reduce_slices
 
@@ -200,8 +200,10 @@ def _write_images(stream: BinaryIO, images: np.ndarray, kept: np.ndarray, resize
     header = {"descr": npy.dtype_to_descr(images.dtype), "fortran_order": False, "shape": shape}
     npy.write_array_header_1_0(stream, header)
     for few, block in _blocks(images):
-        for image in block[kept[few]]:
-            stream.write((image if resize is None else _resized(image, resize)).data)
+        chosen = block if kept[few].all() else block[kept[few]]
+        for part in [chosen] if resize is None else (_resized(image, resize) for image in chosen):
+            stream.write(part.data)
+        write_through(stream)
 
 
 def _resized(image: np.ndarray, size: int) -> np.ndarray:

@@ -133,7 +133,9 @@ def slice_volumes(
             run.tidy()
         except OSError as error:
             raise OSError(run.salvage(error)) from error
-        except (KeyboardInterrupt, SystemExit):
+        except KeyboardInterrupt as stop:
+            raise KeyboardInterrupt(f"{output}: stopped, {run.progress}; the same command goes on") from stop
+        except SystemExit:
             logger.warning("%s: stopped, %s; the same command goes on", output, run.progress)
             raise
     return SliceStore.open(output)

@@ -17,6 +17,7 @@ import hashlib
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import stat
@@ -37,6 +38,7 @@ LABELS = "series,position_mm,nodule,note\n1.2.3.0,-71.75,1,a\n1.2.3.1,-69.25,0,=
 CHILD = """
 import json, os, signal, sys
 import monai_ssl.data as data
+data.slice_volumes
 
 def slice_in_fork(arguments, die_at):
     pid = os.fork()
@@ -51,7 +53,7 @@ def slice_in_fork(arguments, die_at):
                 os.kill(os.getpid(), signal.SIGKILL)
             return function(*args, **kwargs)
         return wrapper
-    for name in ("fsync", "replace", "unlink", "rmdir", "posix_fallocate"):
+    for name in ("fsync", "fdatasync", "replace", "unlink", "rmdir", "posix_fallocate"):
         setattr(os, name, counted(getattr(os, name)))
     try:
         data.slice_volumes(*arguments.pop("folders"), **arguments)
@@ -266,7 +268,8 @@ def test_a_polite_stop_says_that_the_command_goes_on(source, options, whole, tmp
         "slicing.store_volume = told\n"
         "try:\n"
         "    data.slice_volumes(sys.argv[1], sys.argv[2], **json.loads(sys.argv[3]))\n"
-        "except KeyboardInterrupt:\n"
+        "except KeyboardInterrupt as stop:\n"
+        "    print(stop, file=sys.stderr)\n"
         "    sys.exit(130)\n"
     )
     arguments = [source / "in", tmp_path / "out", json.dumps({**options, "pseudonym_key": KEY})]
@@ -281,6 +284,19 @@ def test_a_polite_stop_says_that_the_command_goes_on(source, options, whole, tmp
     assert "Traceback" not in errors
     slice_volumes(source / "in", tmp_path / "out", pseudonym_key=KEY, **options)
     assert digests(tmp_path / "out") == whole
+
+
+def test_ctrl_c_in_a_terminal_ends_all_processes_without_a_traceback(source, tmp_path):
+    words = ["slice", source / "in", tmp_path / "out", "--workers", "2"]
+    command = [sys.executable, "-m", "monai_ssl", *words]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
+        until = time.monotonic() + 20
+        while not list((tmp_path / "out").glob(".parts/*.json")) and time.monotonic() < until:
+            time.sleep(0.01)
+        os.killpg(process.pid, signal.SIGINT)
+        _, errors = process.communicate()
+    assert process.returncode == 130
+    assert re.fullmatch(r".*out: stopped, \d+ of 12 volumes are done; the same command goes on\n", errors)
 
 
 def test_workers_die_with_a_killed_parent(source, options, tmp_path):

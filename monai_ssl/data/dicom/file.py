@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import io
 import logging
+import os
 import struct
 import warnings
 import zlib
@@ -38,7 +39,8 @@ __all__ = ["PixelData", "is_dicom", "locate_pixels", "open_dicom", "quietly", "r
 
 _DEFLATED = b"1.2.840.10008.1.2.1.99"
 _META_PREFIX = 132 + 12  # preamble, "DICM", and the element that tells the length of the rest of the meta header
-_PIXEL_TAGS = {(0x7FE0, 0x0008), (0x7FE0, 0x0009), (0x7FE0, 0x0010)}
+_INTEGERS = (0x7FE0, 0x0010)
+_PIXEL_TAGS = {_INTEGERS, (0x7FE0, 0x0008), (0x7FE0, 0x0009)}
 _UNDEFINED = 0xFFFFFFFF
 _ITEM, _END = b"\xfe\xff\x00\xe0", b"\xfe\xff\xdd\xe0"
 
@@ -49,11 +51,17 @@ class PixelData:
     Where the pixels of a file lie.
 
     Attributes:
+        start: of their first byte in the stream.
         size: their bytes as stored.
+        integers: whether they are integers, not floating-point numbers.
+        state: size in bytes and time of the file; None where the stream is not the file itself.
         fragments: (start, length) of each compressed piece in the stream; None where they are not compressed.
     """
 
+    start: int
     size: int
+    integers: bool
+    state: tuple[int, int] | None
     fragments: tuple[tuple[int, int], ...] | None
 
 
@@ -142,17 +150,25 @@ def locate_pixels(stream: BinaryIO, dataset: FileDataset) -> PixelData:
     head = stream.read(8 if implicit else 12)
     if len(head) < (8 if implicit else 12):
         raise ValueError("truncated: the file ends before any pixels")
-    if struct.unpack(order + "HH", head[:4]) not in _PIXEL_TAGS:
+    tag = struct.unpack(order + "HH", head[:4])
+    if tag not in _PIXEL_TAGS:
         raise ValueError("damaged DICOM file: no pixels where they should be")
     (length,) = struct.unpack(order + "I", head[-4:])
     start = stream.tell()
+    fragments = None
     if length == _UNDEFINED:
         fragments = _fragments(stream)
-        return PixelData(sum(size for _, size in fragments), fragments)
-    held = stream.seek(0, io.SEEK_END) - start
-    if held < length:
+        length = sum(size for _, size in fragments)
+    elif (held := stream.seek(0, io.SEEK_END) - start) < length:
         raise ValueError(f"truncated: {held} bytes of pixels, the file tells of {length}")
-    return PixelData(length, None)
+    return PixelData(start, length, tag == _INTEGERS, _state(stream), fragments)
+
+
+def _state(stream: BinaryIO) -> tuple[int, int] | None:
+    if isinstance(stream, io.BytesIO):
+        return None
+    status = os.fstat(stream.fileno())
+    return status.st_size, status.st_mtime_ns
 
 
 def _inflated(file: BinaryIO, size: int, max_gib: float) -> BinaryIO:

@@ -24,6 +24,7 @@ from pydicom.uid import UID
 
 from monai_ssl.data.dicom.codestream import image_size
 from monai_ssl.data.dicom.file import PixelData, locate_pixels, open_dicom, quietly, read_dataset
+from monai_ssl.data.dicom.plain import Matrix, PlainPixels, find_plain
 from monai_ssl.data.dicom.tags import UnreadableTagError, number_of, numbers_of, text_of, value_of
 from monai_ssl.data.limits import check_size
 
@@ -38,6 +39,7 @@ _TAGS = [
     "DirectoryRecordSequence",
     "EchoTime",
     "FrameOfReferenceUID",
+    "HighBit",
     "ImageOrientationPatient",
     "ImagePositionPatient",
     "ImageType",
@@ -51,6 +53,9 @@ _TAGS = [
     "PatientName",
     "PerFrameFunctionalGroupsSequence",
     "PhotometricInterpretation",
+    "PixelPaddingRangeLimit",
+    "PixelPaddingValue",
+    "PixelRepresentation",
     "PixelSpacing",
     "RescaleIntercept",
     "RescaleSlope",
@@ -88,7 +93,7 @@ class DicomHeader:
     What decides on the place of one image in a volume; missing tags are None or empty.
 
     `frame` counts the images of an enhanced multi-frame file from 0, and is None for a single-frame file. `kind` holds
-    echo time, kernel and image type as text.
+    echo time, kernel and image type as text, `plain` where uncompressed pixels lie.
     """
 
     path: Path
@@ -112,6 +117,7 @@ class DicomHeader:
     annotated: bool
     lossy: bool
     rescaled: bool
+    plain: PlainPixels | None
 
 
 def read_headers(path: Path, max_gib: float) -> list[DicomHeader]:
@@ -134,17 +140,17 @@ def read_headers(path: Path, max_gib: float) -> list[DicomHeader]:
         if dataset.file_meta.get("MediaStorageSOPClassUID") == _DICOMDIR:
             raise ValueError(_directory(dataset, path.parent))
         try:
-            frames = _check_image(dataset)
-            _check_pixels(stream, dataset, frames, max_gib)
-            if frames == 1 and "PerFrameFunctionalGroupsSequence" not in dataset:
-                return [_header(dataset, path, None)]
-            _check_groups(dataset, frames)
-            return [_header(dataset, path, frame) for frame in range(frames)]
+            matrix = _check_image(dataset)
+            pixels = _check_pixels(stream, dataset, matrix, max_gib)
+            if matrix.frames == 1 and "PerFrameFunctionalGroupsSequence" not in dataset:
+                return [_header(dataset, path, None, matrix, pixels)]
+            _check_groups(dataset, matrix.frames)
+            return [_header(dataset, path, frame, matrix, pixels) for frame in range(matrix.frames)]
         except (TypeError, AttributeError, OverflowError, KeyError) as error:
             raise ValueError(f"damaged DICOM header ({type(error).__name__})") from error
 
 
-def _header(dataset: FileDataset, path: Path, frame: int | None) -> DicomHeader:
+def _header(dataset: FileDataset, path: Path, frame: int | None, matrix: Matrix, pixels: PixelData) -> DicomHeader:
     slope, intercept = (number_of(dataset, tag, frame) for tag in ("RescaleSlope", "RescaleIntercept"))
     if slope == 0:
         raise ValueError("rescale slope is 0, so that the values are lost")
@@ -168,8 +174,8 @@ def _header(dataset: FileDataset, path: Path, frame: int | None) -> DicomHeader:
         person=_person(dataset),
         modality=text_of(dataset, "Modality"),
         kind=tuple(text_of(dataset, tag, frame) for tag in _KIND),
-        rows=int(dataset.Rows),
-        columns=int(dataset.Columns),
+        rows=matrix.rows,
+        columns=matrix.columns,
         spacing=spacing if spacing and min(spacing) > 0 else None,
         position=position,
         orientation=orientation,
@@ -180,14 +186,16 @@ def _header(dataset: FileDataset, path: Path, frame: int | None) -> DicomHeader:
         lossy=text_of(dataset, "LossyImageCompression") == "01",
         rescaled=(slope is not None and intercept is not None and calibrated)
         or bool(value_of(dataset, "ModalityLUTSequence")),
+        plain=find_plain(dataset, matrix, pixels, frame),
     )
 
 
-def _check_image(dataset: FileDataset) -> int:
+def _check_image(dataset: FileDataset) -> Matrix:
     kind = UID(text_of(dataset, "SOPClassUID"))
     if kind in _NO_IMAGES:
         raise ValueError(_NO_IMAGES[kind])
-    if not dataset.get("Rows") or not dataset.get("Columns"):
+    rows, columns = (int(number_of(dataset, tag) or 0) for tag in ("Rows", "Columns"))
+    if not rows or not columns:
         raise ValueError(f"no image ({kind.name if kind and kind.name != kind else 'of unknown kind, or cut off'})")
     if not text_of(dataset, "SeriesInstanceUID"):
         raise ValueError("no SeriesInstanceUID, so that it belongs to no series")
@@ -201,31 +209,30 @@ def _check_image(dataset: FileDataset) -> int:
         raise ValueError(
             f"{stored} bits stored of {allocated} allocated; of {', '.join(map(str, _BITS))} all can be read"
         )
-    return max(1, _whole(dataset, "NumberOfFrames") or 1)
+    return Matrix(max(1, _whole(dataset, "NumberOfFrames") or 1), rows, columns, int(allocated))
 
 
-def _check_pixels(stream: BinaryIO, dataset: FileDataset, frames: int, max_gib: float) -> None:
-    pixels: PixelData = locate_pixels(stream, dataset)
-    width = int(dataset.BitsAllocated) // 8
-    expected = int(dataset.Rows) * int(dataset.Columns) * frames * width
+def _check_pixels(stream: BinaryIO, dataset: FileDataset, matrix: Matrix, max_gib: float) -> PixelData:
+    pixels = locate_pixels(stream, dataset)
+    width = matrix.bits // 8
+    expected = matrix.rows * matrix.columns * matrix.frames * width
     if pixels.fragments is None and pixels.size < expected:
         raise ValueError(f"truncated: {pixels.size:,} bytes of pixels, rows and columns need {expected:,}")
     if pixels.fragments is None and pixels.size > expected * (1 + _MOST_PADDING):
         raise ValueError(f"{pixels.size:,} bytes of pixels where rows and columns need {expected:,}")
     if pixels.fragments is not None:
-        _check_fragments(stream, dataset, pixels.fragments, frames)
+        _check_fragments(stream, pixels.fragments, matrix)
     check_size(expected * max(1, 2 // width), pixels.size, max_gib)
+    return pixels
 
 
-def _check_fragments(
-    stream: BinaryIO, dataset: FileDataset, fragments: tuple[tuple[int, int], ...], frames: int
-) -> None:
-    if len(fragments) < frames:
-        raise ValueError(f"truncated: compressed pixels of {len(fragments)} frames of {frames:,}")
-    for start, length in fragments if len(fragments) == frames else fragments[:1]:
+def _check_fragments(stream: BinaryIO, fragments: tuple[tuple[int, int], ...], matrix: Matrix) -> None:
+    if len(fragments) < matrix.frames:
+        raise ValueError(f"truncated: compressed pixels of {len(fragments)} frames of {matrix.frames:,}")
+    for start, length in fragments if len(fragments) == matrix.frames else fragments[:1]:
         stream.seek(start)
         size = image_size(stream.read(min(length, _HEAD)))
-        if size not in (None, (int(dataset.Rows), int(dataset.Columns))):
+        if size not in (None, (matrix.rows, matrix.columns)):
             raise ValueError(f"compressed image of {size[1]} x {size[0]}, columns and rows tell otherwise")
 
 

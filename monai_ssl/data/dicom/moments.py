@@ -137,7 +137,7 @@ def _moment_tags(headers: list[DicomHeader], max_gib: float) -> dict[tuple[Path,
 
 def _values(header: DicomHeader, root: Path, max_gib: float) -> np.ndarray:
     try:
-        ((_, values, padding),) = read_images([(header.path, header.frame)], root, max_gib)
+        ((_, values, padding),) = read_images([(header.path, header.frame, header.plain)], root, max_gib)
     except RejectedVolumeError as error:
         raise ValueError(str(error)) from error
     return values if padding is None else np.where(padding, np.nan, values)

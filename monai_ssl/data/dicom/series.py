@@ -191,6 +191,7 @@ def _volume(source: str, stack: list[DicomHeader], warnings: list[str], root: Pa
         spacing=(float(spacing[0]), float(spacing[1]), float(spacing[2])),
         warnings=(*warnings, *geometry.warnings, *_findings(ordered)),
         frames=tuple(header.frame for header in ordered),
+        plain=tuple(header.plain for header in ordered),
         affine=tuple(tuple(float(value) for value in row) for row in geometry.affine),
         offsets=tuple(float(offset) for offset in geometry.offsets),
         max_gib=max_gib,

@@ -15,9 +15,14 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import Any
 
+from pydicom.datadict import dictionary_VR
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
+from pydicom.multival import MultiValue
+from pydicom.tag import BaseTag, Tag
 
 __all__ = ["MOMENTS", "UnreadableTagError", "number_of", "numbers_of", "text_of", "value_of"]
 
@@ -53,13 +58,18 @@ MOMENTS = (
 )
 
 
+# Value representations that are text; several values stand between backslashes.
+_TEXTS = {"AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "PN", "SH", "TM", "UC", "UI"}
+_ESCAPE = b"\x1b"  # to another character set
+
+
 class UnreadableTagError(ValueError):
     """A tag whose value is none of its kind. The value is not told, since it may name a patient."""
 
 
 def value_of(dataset: Dataset, tag: str, frame: int | None = None) -> Any:
     """
-    The value of a tag, or None when it is absent or empty.
+    The value of a tag, or None when it is absent or empty. Numbers may come as text, several values as a sequence.
 
     Args:
         dataset: of the file.
@@ -76,7 +86,7 @@ def value_of(dataset: Dataset, tag: str, frame: int | None = None) -> Any:
     holders = (dataset,) if frame is None or tag not in _GROUPS else _holders(dataset, _GROUPS[tag], frame)
     for holder in holders:
         try:
-            value = holder.get(tag)
+            value = _value(holder, tag)
         except Exception as error:  # pydicom raises whatever its conversion stumbled over
             raise UnreadableTagError(f"{tag} is unreadable") from error
         if value is not None and value != "":
@@ -116,7 +126,31 @@ def text_of(dataset: Dataset, tag: str, frame: int | None = None) -> str:
         value = value_of(dataset, tag, frame)
     except UnreadableTagError:
         return ""
+    if isinstance(value, list | MultiValue):
+        return "\\".join(str(part).strip() for part in value)
     return "" if value is None else str(value).strip()
+
+
+def _value(holder: Dataset, tag: str) -> Any:
+    """The value; plain text is decoded here, since pydicom's conversion takes several times as long as its parser."""
+    number, representation = _known(tag)
+    element = holder.get_item(number)
+    if not isinstance(element, RawDataElement):
+        return None if element is None else element.value
+    value, representation = element.value, element.VR or representation
+    if value is not None and value.isascii() and _ESCAPE not in value:
+        if representation in _TEXTS:
+            parts = [part.strip(" \0") for part in value.decode("ascii").split("\\")]
+            return parts if len(parts) > 1 else parts[0]
+        if representation == "US" and len(value) == 2:
+            return int.from_bytes(value, "little" if element.is_little_endian else "big")
+    return holder[number].value
+
+
+@lru_cache
+def _known(tag: str) -> tuple[BaseTag, str]:
+    number = Tag(tag)
+    return number, dictionary_VR(number)
 
 
 def _floats(tag: str, values: Any) -> tuple[float, ...]:

@@ -14,72 +14,117 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from pydicom.dataset import FileDataset
-from pydicom.pixels import apply_modality_lut, pixel_array
+from pydicom.pixels import apply_modality_lut
 from pydicom.uid import RLELossless
 
 from monai_ssl.data.dicom.tags import UnreadableTagError, number_of, value_of
 
-__all__ = ["modality_values"]
+__all__ = ["Encoding", "encoding_of", "modality_values"]
 
 _INT16 = np.iinfo(np.int16)
 _FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 
-def modality_values(dataset: FileDataset, frame: int | None = None) -> tuple[np.ndarray, np.ndarray | None]:
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    """
+    How the pixels of an image encode its values.
+
+    Attributes:
+        bits: how many of the allocated ones are stored; 0 for all.
+        high: the highest of these, where it is not the last of `bits`.
+        slope: value of one stored unit.
+        intercept: value of a stored 0.
+        padding: first and last padding value, as the tags hold them; None where nothing is padded.
+    """
+
+    bits: int
+    high: int | None
+    slope: float
+    intercept: float
+    padding: tuple[int | bytes, int | bytes] | None
+
+
+def encoding_of(dataset: FileDataset, frame: int | None) -> Encoding:
+    """
+    What the tags tell of the encoding.
+
+    Args:
+        dataset: of the file.
+        frame: of an enhanced image, counted from 0.
+
+    Raises:
+        UnreadableTagError: when one of them is no number.
+    """
+    bits, high = number_of(dataset, "BitsStored"), number_of(dataset, "HighBit")
+    syntax = dataset.file_meta.TransferSyntaxUID
+    # Codecs other than run lengths hand over the value itself, wherever it lay.
+    moved = syntax.is_compressed and syntax != RLELossless
+    slope, intercept = number_of(dataset, "RescaleSlope", frame), number_of(dataset, "RescaleIntercept", frame)
+    padding = value_of(dataset, "PixelPaddingValue")
+    limit = value_of(dataset, "PixelPaddingRangeLimit")
+    return Encoding(
+        bits=int(bits or 0),
+        high=None if high is None or moved else int(high),
+        slope=1.0 if slope is None else slope,
+        intercept=intercept or 0.0,
+        padding=None if padding is None else (padding, padding if limit is None else limit),
+    )
+
+
+def modality_values(
+    allocated: np.ndarray, encoding: Encoding, look_up: FileDataset | None = None
+) -> tuple[np.ndarray, np.ndarray | None]:
     """
     The values of one image: high bits masked, slope and intercept or the modality look-up table applied.
 
     Args:
-        dataset: with its pixels.
-        frame: of a multi-frame image, counted from 0.
+        allocated: (rows, columns), as they lie in the file or come from a decoder.
+        encoding: what they mean.
+        look_up: the data set whose modality look-up table takes the place of slope and intercept, if any.
 
     Returns:
         (rows, columns) int16 where all valid values are integers that fit, else a wider integer or float64, MONOCHROME1
         not inverted; and (rows, columns) bool, True where padded, or None. Padded values are 0.
 
     Raises:
-        Exception: whatever a decoder stumbled over.
+        UnreadableTagError: when the tags contradict one another, or values exceed float32.
+        Exception: whatever pydicom stumbled over in the look-up table.
 
     See:
         https://dicom.nema.org/medical/dicom/current/output/chtml/part03/sect_C.7.6.3.html,
         https://dicom.nema.org/medical/dicom/current/output/chtml/part03/sect_C.7.5.html#sect_C.7.5.1.1.2
     """
-    if frame is None and "NumberOfFrames" in dataset:
-        dataset.NumberOfFrames = 1  # what the header says otherwise has been settled, or is no number
-    allocated = pixel_array(dataset, index=frame, view_only=True, correct_unused_bits=False)
-    stored = _stored(dataset, allocated)
-    padding = _padding(dataset, allocated, stored)
-    if value_of(dataset, "ModalityLUTSequence"):
-        values = np.array(apply_modality_lut(stored, dataset))
-    else:
-        values = _rescaled(stored, dataset, frame, padding)
+    stored = _stored(allocated, encoding)
+    padding = _padding(encoding, allocated, stored)
+    values = np.array(apply_modality_lut(stored, look_up)) if look_up else _rescaled(stored, encoding, padding)
     if padding is not None:
         values[padding] = 0
     return values, padding
 
 
-def _stored(dataset: FileDataset, allocated: np.ndarray) -> np.ndarray:
+def _stored(allocated: np.ndarray, encoding: Encoding) -> np.ndarray:
     # Bits beyond the stored ones may hold overlays or anything else.
-    width = 8 * allocated.dtype.itemsize
-    bits = int(number_of(dataset, "BitsStored") or width)
-    if allocated.dtype.kind not in "iu" or bits == width:
+    width, bits = 8 * allocated.dtype.itemsize, encoding.bits
+    if allocated.dtype.kind not in "iu" or bits in (0, width):
         return allocated
     if not 0 < bits < width:
         raise UnreadableTagError(f"{bits} bits stored of {width} allocated")
-    syntax = dataset.file_meta.TransferSyntaxUID
-    high = number_of(dataset, "HighBit")
-    # Other codecs hand over the value itself, wherever it lay.
-    lowest = int(high) + 1 - bits if high is not None and not (syntax.is_compressed and syntax != RLELossless) else 0
+    lowest = 0 if encoding.high is None else encoding.high + 1 - bits
     if not 0 <= lowest <= width - bits:
-        raise UnreadableTagError(f"high bit {lowest + bits - 1} with {bits} bits stored of {width} allocated")
+        raise UnreadableTagError(f"high bit {encoding.high} with {bits} bits stored of {width} allocated")
+    smallest = -(1 << bits - 1) if allocated.dtype.kind == "i" else 0
+    if lowest == 0 and allocated.min() >= smallest and allocated.max() < smallest + (1 << bits):
+        return allocated
     return (allocated << (width - bits - lowest)) >> (width - bits)
 
 
-def _rescaled(stored: np.ndarray, dataset: FileDataset, frame: int | None, padding: np.ndarray | None) -> np.ndarray:
-    slope, intercept = number_of(dataset, "RescaleSlope", frame), number_of(dataset, "RescaleIntercept", frame)
-    slope, intercept = 1.0 if slope is None else slope, intercept or 0.0
+def _rescaled(stored: np.ndarray, encoding: Encoding, padding: np.ndarray | None) -> np.ndarray:
+    slope, intercept = encoding.slope, encoding.intercept
     low, high = (end.item() for end in _ends(stored, padding))
     if max(abs(low), abs(high)) * abs(slope) + abs(intercept) > _FLOAT32_MAX:
         raise UnreadableTagError("rescale slope and intercept give values beyond float32")
@@ -92,7 +137,8 @@ def _rescaled(stored: np.ndarray, dataset: FileDataset, frame: int | None, paddi
     values = stored.astype(np.int16)
     if slope != 1:
         values *= np.int64(slope).astype(np.int16)
-    values += np.int64(intercept).astype(np.int16)
+    if intercept:
+        values += np.int64(intercept).astype(np.int16)
     return values
 
 
@@ -103,12 +149,10 @@ def _ends(stored: np.ndarray, padding: np.ndarray | None) -> tuple[np.integer, n
     return stored.min(), stored.max()
 
 
-def _padding(dataset: FileDataset, allocated: np.ndarray, stored: np.ndarray) -> np.ndarray | None:
-    value = value_of(dataset, "PixelPaddingValue")
-    if value is None or allocated.dtype.kind not in "iu":
+def _padding(encoding: Encoding, allocated: np.ndarray, stored: np.ndarray) -> np.ndarray | None:
+    if encoding.padding is None or allocated.dtype.kind not in "iu":
         return None
-    limit = value_of(dataset, "PixelPaddingRangeLimit")
-    ends = sorted(_as_stored(end, allocated.dtype) for end in (value, value if limit is None else limit))
+    ends = sorted(_as_stored(end, allocated.dtype) for end in encoding.padding)
     padding = (stored >= ends[0]) & (stored <= ends[1])
     if stored is not allocated:
         # Some scanners pad with a value that needs all allocated bits, which masking would change.
