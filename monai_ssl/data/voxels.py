@@ -94,14 +94,9 @@ def clean_voxels(
             finite = np.isfinite(array)
             valid = finite if valid is None else valid & finite
             notes.append(f"{lost} of {array.size} voxels are NaN or infinite; they count as invalid")
-    ends = [
-        (part.min(), part.max())
-        for k in range(array.shape[2])
-        if (part := array[..., k] if valid is None else array[..., k][valid[..., k]]).size
-    ]
-    if not ends:
+    low, high = _ends(array, valid)
+    if low > high:
         raise RejectedVolumeError(file, "no valid voxel: all are padding, NaN or infinite")
-    low, high = min(low for low, _ in ends), max(high for _, high in ends)
     if max(-float(low), float(high)) > np.finfo(np.float32).max:
         raise RejectedVolumeError(file, f"values from {low:g} to {high:g} exceed float32")
     if low == high:
@@ -112,6 +107,18 @@ def clean_voxels(
     array = compact(array)
     offsets = np.arange(array.shape[2], dtype=np.float64) if offsets is None else offsets
     return Voxels(array, affine, valid, offsets, tuple(notes))
+
+
+def _ends(array: np.ndarray, valid: np.ndarray | None) -> tuple[float, float]:
+    """The smallest and largest valid value; of int16 without a mask, for which it is enough, any two that differ."""
+    low, high = np.inf, -np.inf
+    for k in range(array.shape[2]):
+        part = array[..., k] if valid is None else array[..., k][valid[..., k]]
+        if part.size:
+            low, high = min(low, part.min()), max(high, part.max())
+        if array.dtype == np.int16 and valid is None and low < high:
+            break
+    return low, high
 
 
 def compact(array: np.ndarray) -> np.ndarray:

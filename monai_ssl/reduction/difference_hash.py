@@ -14,6 +14,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from functools import lru_cache
 
 import cv2
@@ -57,11 +58,7 @@ def difference_hash(images: np.ndarray) -> np.ndarray:
     _check_stack(images)
     if images.dtype != np.uint8:
         raise ValueError(f"images must be uint8, got {images.dtype}; convert them with to_uint8")
-    small = np.empty((len(images), _HEIGHT, _WIDTH))
-    for image, result in zip(images, small, strict=True):
-        result[:] = _shrink(image)
-    bits = small[:, :, 1:] > small[:, :, :-1]
-    return np.packbits(bits.reshape(-1, 64), axis=1).view(">u8").ravel().astype(np.uint64)
+    return _hashes(images)
 
 
 def to_uint8(images: np.ndarray, window: tuple[float, float] | None = None) -> np.ndarray:
@@ -90,11 +87,7 @@ def to_uint8(images: np.ndarray, window: tuple[float, float] | None = None) -> n
     Source: `interval_mapping` of https://github.com/Wolfda95/Less_is_More.
     """
     images = np.asarray(images)
-    _check_stack(images)
-    if images.dtype.kind not in "buif":
-        raise ValueError(f"images must hold real numbers, got {images.dtype}")
-    if window is not None and not (np.isfinite(window).all() and window[0] < window[1]):
-        raise ValueError(f"window must be finite with low < high, got {tuple(window)}")
+    _check_values(images, window)
     result = np.empty(images.shape, dtype=np.uint8)
     for source, target in zip(images, result, strict=True):
         target[:] = _quantize(source, window)
@@ -113,18 +106,15 @@ def hash_slices(images: np.ndarray, window: tuple[float, float] | None = None) -
         (N,) uint64.
     """
     images = np.asarray(images)
-    _check_stack(images)
-    hashes = np.empty(len(images), dtype=np.uint64)
-    for start in range(0, len(images), _SLICES):
-        few = slice(start, start + _SLICES)
-        hashes[few] = difference_hash(to_uint8(_slice_by_slice(images[few]), window))
-    return hashes
+    _check_values(images, window)
+    blocks = (_slice_by_slice(images[start : start + _SLICES]) for start in range(0, len(images), _SLICES))
+    # One after another, so that the 8-bit image of each is still in the processor's cache.
+    return _hashes(_quantize(image, window) for block in blocks for image in block)
 
 
 def fill_invalid(values: np.ndarray) -> np.ndarray:
     """`values` with NaN and infinity replaced by the smallest finite value, or 0 without one; itself where all are."""
-    finite = np.isfinite(values)
-    if finite.all():
+    if values.dtype.kind != "f" or (finite := np.isfinite(values)).all():
         return values
     return np.where(finite, values, values[finite].min() if finite.any() else values.dtype.type(0))
 
@@ -132,6 +122,22 @@ def fill_invalid(values: np.ndarray) -> np.ndarray:
 def _check_stack(images: np.ndarray) -> None:
     if images.ndim != 3 or 0 in images.shape[1:]:
         raise ValueError(f"images must have shape (N, H, W) with H and W at least 1, got {images.shape}")
+
+
+def _check_values(images: np.ndarray, window: tuple[float, float] | None) -> None:
+    _check_stack(images)
+    if images.dtype.kind not in "buif":
+        raise ValueError(f"images must hold real numbers, got {images.dtype}")
+    if window is not None and not (np.isfinite(window).all() and window[0] < window[1]):
+        raise ValueError(f"window must be finite with low < high, got {tuple(window)}")
+
+
+def _hashes(images: Iterable[np.ndarray]) -> np.ndarray:
+    small = [_shrink(image) for image in images]
+    if not small:
+        return np.empty(0, dtype=np.uint64)
+    bits = np.diff(small, axis=2) > 0
+    return np.packbits(bits.reshape(-1, 64), axis=1).view(">u8").ravel().astype(np.uint64)
 
 
 def _slice_by_slice(images: np.ndarray) -> np.ndarray:

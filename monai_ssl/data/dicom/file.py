@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import pydicom
-from pydicom.dataset import FileDataset
+from pydicom.dataset import Dataset, FileDataset
 from pydicom.filebase import DicomBytesIO
 from pydicom.filereader import read_file_meta_info
 from pydicom.filewriter import write_file_meta_info
@@ -134,7 +134,7 @@ def read_dataset(stream: BinaryIO, **options: Any) -> FileDataset:
     return dataset
 
 
-def locate_pixels(stream: BinaryIO, dataset: FileDataset) -> PixelData:
+def locate_pixels(stream: BinaryIO, dataset: Dataset) -> PixelData:
     """
     Find the pixels behind a data set that was read up to them.
 

@@ -19,18 +19,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from pydicom.dataset import FileDataset
+from pydicom.datadict import dictionary_VR
+from pydicom.dataset import Dataset
+from pydicom.tag import Tag
 from pydicom.uid import UID
 
 from monai_ssl.data.dicom.codestream import image_size
 from monai_ssl.data.dicom.file import PixelData, locate_pixels, open_dicom, quietly, read_dataset
 from monai_ssl.data.dicom.plain import Matrix, PlainPixels, find_plain
+from monai_ssl.data.dicom.scan import scan_header
 from monai_ssl.data.dicom.tags import UnreadableTagError, number_of, numbers_of, text_of, value_of
 from monai_ssl.data.limits import check_size
 
 __all__ = ["DicomHeader", "read_headers"]
 
-_TAGS = [
+_KEYWORDS = [
     "BitsAllocated",
     "BitsStored",
     "BurnedInAnnotation",
@@ -70,6 +73,7 @@ _TAGS = [
     "SpacingBetweenSlices",
     "StudyInstanceUID",
 ]
+_TAGS: dict[int, str] = {Tag(keyword): dictionary_VR(keyword) for keyword in _KEYWORDS}
 # Images of one series that differ in these are of two kinds, wherever they lie.
 _KIND = ("EchoTime", "EffectiveEchoTime", "ConvolutionKernel", "ImageType")
 _DICOMDIR = "1.2.840.10008.1.3.10"
@@ -136,8 +140,8 @@ def read_headers(path: Path, max_gib: float) -> list[DicomHeader]:
         OSError: when it cannot be opened.
     """
     with quietly(), open_dicom(path, max_gib) as stream:
-        dataset = read_dataset(stream, stop_before_pixels=True, specific_tags=_TAGS)
-        if dataset.file_meta.get("MediaStorageSOPClassUID") == _DICOMDIR:
+        dataset = scan_header(stream, _TAGS) or read_dataset(stream, stop_before_pixels=True, specific_tags=_KEYWORDS)
+        if text_of(dataset.file_meta, "MediaStorageSOPClassUID") == _DICOMDIR:
             raise ValueError(_directory(dataset, path.parent))
         try:
             matrix = _check_image(dataset)
@@ -150,7 +154,7 @@ def read_headers(path: Path, max_gib: float) -> list[DicomHeader]:
             raise ValueError(f"damaged DICOM header ({type(error).__name__})") from error
 
 
-def _header(dataset: FileDataset, path: Path, frame: int | None, matrix: Matrix, pixels: PixelData) -> DicomHeader:
+def _header(dataset: Dataset, path: Path, frame: int | None, matrix: Matrix, pixels: PixelData) -> DicomHeader:
     slope, intercept = (number_of(dataset, tag, frame) for tag in ("RescaleSlope", "RescaleIntercept"))
     if slope == 0:
         raise ValueError("rescale slope is 0, so that the values are lost")
@@ -190,7 +194,7 @@ def _header(dataset: FileDataset, path: Path, frame: int | None, matrix: Matrix,
     )
 
 
-def _check_image(dataset: FileDataset) -> Matrix:
+def _check_image(dataset: Dataset) -> Matrix:
     kind = UID(text_of(dataset, "SOPClassUID"))
     if kind in _NO_IMAGES:
         raise ValueError(_NO_IMAGES[kind])
@@ -212,7 +216,7 @@ def _check_image(dataset: FileDataset) -> Matrix:
     return Matrix(max(1, _whole(dataset, "NumberOfFrames") or 1), rows, columns, int(allocated))
 
 
-def _check_pixels(stream: BinaryIO, dataset: FileDataset, matrix: Matrix, max_gib: float) -> PixelData:
+def _check_pixels(stream: BinaryIO, dataset: Dataset, matrix: Matrix, max_gib: float) -> PixelData:
     pixels = locate_pixels(stream, dataset)
     width = matrix.bits // 8
     expected = matrix.rows * matrix.columns * matrix.frames * width
@@ -236,7 +240,7 @@ def _check_fragments(stream: BinaryIO, fragments: tuple[tuple[int, int], ...], m
             raise ValueError(f"compressed image of {size[1]} x {size[0]}, columns and rows tell otherwise")
 
 
-def _check_groups(dataset: FileDataset, frames: int) -> None:
+def _check_groups(dataset: Dataset, frames: int) -> None:
     groups = len(dataset.get("PerFrameFunctionalGroupsSequence") or ())
     if groups == 0:
         raise ValueError(f"{frames} frames without functional groups: a film, or not enough to place them")
@@ -244,7 +248,7 @@ def _check_groups(dataset: FileDataset, frames: int) -> None:
         raise ValueError(f"damaged DICOM header: {frames} frames, but functional groups for {groups}")
 
 
-def _directory(dataset: FileDataset, folder: Path) -> str:
+def _directory(dataset: Dataset, folder: Path) -> str:
     # Nothing is opened through it: what lies in the folder is found without it.
     records = dataset.get("DirectoryRecordSequence") or ()
     parts = [record.get("ReferencedFileID") for record in records]
@@ -262,7 +266,7 @@ def _orthonormal(orientation: tuple[float, ...]) -> bool:
     return max(abs(math.hypot(*row) - 1), abs(math.hypot(*column) - 1), abs(skew)) < _UNIT_TOLERANCE
 
 
-def _thickness(dataset: FileDataset, frame: int | None) -> float | None:
+def _thickness(dataset: Dataset, frame: int | None) -> float | None:
     for tag in ("SpacingBetweenSlices", "SliceThickness"):
         try:
             if number := number_of(dataset, tag, frame):
@@ -272,13 +276,13 @@ def _thickness(dataset: FileDataset, frame: int | None) -> float | None:
     return None
 
 
-def _person(dataset: FileDataset) -> str:
+def _person(dataset: Dataset) -> str:
     # Spelling differs between machines: DOE^JANE and Doe^Jane^^ are one name.
     name = text_of(dataset, "PatientName").rstrip("^ ").casefold()
     return f"{name} {text_of(dataset, 'PatientBirthDate')}".strip()
 
 
-def _whole(dataset: FileDataset, tag: str) -> int | None:
+def _whole(dataset: Dataset, tag: str) -> int | None:
     try:
         number = number_of(dataset, tag)
     except UnreadableTagError:

@@ -19,16 +19,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from pydicom.dataset import FileDataset
+from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from monai_ssl.data.dicom.file import PixelData
-from monai_ssl.data.dicom.tags import UnreadableTagError, number_of, value_of
+from monai_ssl.data.dicom.tags import UnreadableTagError, number_of, text_of, value_of
 from monai_ssl.data.dicom.values import Encoding, encoding_of
 
 __all__ = ["Matrix", "PlainPixels", "find_plain"]
 
-_ORDERS = {ImplicitVRLittleEndian: "<", ExplicitVRLittleEndian: "<", ExplicitVRBigEndian: ">"}
+_ORDERS: dict[str, str] = {ImplicitVRLittleEndian: "<", ExplicitVRLittleEndian: "<", ExplicitVRBigEndian: ">"}
 _SIGNS: dict[float | None, str] = {0: "u", 1: "i"}
 
 
@@ -76,7 +76,7 @@ class PlainPixels:
             return pixels if file.readinto(pixels.data) == pixels.nbytes else None
 
 
-def find_plain(dataset: FileDataset, matrix: Matrix, pixels: PixelData, frame: int | None) -> PlainPixels | None:
+def find_plain(dataset: Dataset, matrix: Matrix, pixels: PixelData, frame: int | None) -> PlainPixels | None:
     """
     Where the pixels of an image can be read from without a decoder; None where one is needed, or tags are odd.
 
@@ -86,7 +86,7 @@ def find_plain(dataset: FileDataset, matrix: Matrix, pixels: PixelData, frame: i
         pixels: of the file.
         frame: of a multi-frame image, counted from 0.
     """
-    order = _ORDERS.get(dataset.file_meta.TransferSyntaxUID)
+    order = _ORDERS.get(text_of(dataset.file_meta, "TransferSyntaxUID"))
     width = matrix.bits // 8
     if pixels.fragments is not None or pixels.state is None or not pixels.integers or order is None or width > 4:
         return None

@@ -24,7 +24,7 @@ from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 from pydicom.tag import BaseTag, Tag
 
-__all__ = ["MOMENTS", "UnreadableTagError", "number_of", "numbers_of", "text_of", "value_of"]
+__all__ = ["MOMENTS", "TEXTS", "UnreadableTagError", "number_of", "numbers_of", "text_of", "value_of"]
 
 # Where the functional groups of an enhanced image hold what a single-frame image holds at its top level.
 _GROUPS = {
@@ -59,7 +59,7 @@ MOMENTS = (
 
 
 # Value representations that are text; several values stand between backslashes.
-_TEXTS = {"AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "PN", "SH", "TM", "UC", "UI"}
+TEXTS = {"AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "PN", "SH", "TM", "UC", "UI"}
 _ESCAPE = b"\x1b"  # to another character set
 
 
@@ -139,7 +139,7 @@ def _value(holder: Dataset, tag: str) -> Any:
         return None if element is None else element.value
     value, representation = element.value, element.VR or representation
     if value is not None and value.isascii() and _ESCAPE not in value:
-        if representation in _TEXTS:
+        if representation in TEXTS:
             parts = [part.strip(" \0") for part in value.decode("ascii").split("\\")]
             return parts if len(parts) > 1 else parts[0]
         if representation == "US" and len(value) == 2:

@@ -17,11 +17,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from pydicom.dataset import FileDataset
+from pydicom.dataset import Dataset
 from pydicom.pixels import apply_modality_lut
-from pydicom.uid import RLELossless
+from pydicom.uid import UID, RLELossless
 
-from monai_ssl.data.dicom.tags import UnreadableTagError, number_of, value_of
+from monai_ssl.data.dicom.tags import UnreadableTagError, number_of, text_of, value_of
 
 __all__ = ["Encoding", "encoding_of", "modality_values"]
 
@@ -49,7 +49,7 @@ class Encoding:
     padding: tuple[int | bytes, int | bytes] | None
 
 
-def encoding_of(dataset: FileDataset, frame: int | None) -> Encoding:
+def encoding_of(dataset: Dataset, frame: int | None) -> Encoding:
     """
     What the tags tell of the encoding.
 
@@ -61,7 +61,7 @@ def encoding_of(dataset: FileDataset, frame: int | None) -> Encoding:
         UnreadableTagError: when one of them is no number.
     """
     bits, high = number_of(dataset, "BitsStored"), number_of(dataset, "HighBit")
-    syntax = dataset.file_meta.TransferSyntaxUID
+    syntax = UID(text_of(dataset.file_meta, "TransferSyntaxUID"))
     # Codecs other than run lengths hand over the value itself, wherever it lay.
     moved = syntax.is_compressed and syntax != RLELossless
     slope, intercept = number_of(dataset, "RescaleSlope", frame), number_of(dataset, "RescaleIntercept", frame)
@@ -77,7 +77,7 @@ def encoding_of(dataset: FileDataset, frame: int | None) -> Encoding:
 
 
 def modality_values(
-    allocated: np.ndarray, encoding: Encoding, look_up: FileDataset | None = None
+    allocated: np.ndarray, encoding: Encoding, look_up: Dataset | None = None
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """
     The values of one image: high bits masked, slope and intercept or the modality look-up table applied.
@@ -134,12 +134,10 @@ def _rescaled(stored: np.ndarray, encoding: Encoding, padding: np.ndarray | None
     if ends[0] < _INT16.min or ends[1] > _INT16.max:
         return stored * np.float64(slope) + intercept
     # 16-bit arithmetic wraps around and comes back, since the results fit.
-    values = stored.astype(np.int16)
+    values = stored.view(np.int16) if stored.dtype in (np.int16, np.uint16) else stored.astype(np.int16)
     if slope != 1:
-        values *= np.int64(slope).astype(np.int16)
-    if intercept:
-        values += np.int64(intercept).astype(np.int16)
-    return values
+        values = values * np.int64(slope).astype(np.int16)
+    return values + np.int64(intercept).astype(np.int16)
 
 
 def _ends(stored: np.ndarray, padding: np.ndarray | None) -> tuple[np.integer, np.integer]:
