@@ -68,7 +68,7 @@ setup(
         "onnx": ONNX,
         "dev": [*DASK, *ONNX, "hypothesis>=6.100", "imagehash>=4.3", "mypy>=1.11", "pytest>=8.2", "ruff>=0.6"],
     },
-    entry_points={"console_scripts": ["monai-ssl=monai_ssl.cli:app"]},
+    entry_points={"console_scripts": ["monai-ssl=monai_ssl.__main__:main"]},
     classifiers=[
         "Development Status :: 3 - Alpha",
         "Environment :: Console",

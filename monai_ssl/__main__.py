@@ -10,11 +10,25 @@
 # limitations under the License.
 
 
-"""`python -m monai_ssl`."""
+"""`python -m monai_ssl`, and the command `monai-ssl`."""
 
 from __future__ import annotations
 
-from monai_ssl.cli import app
+import signal
+
+# Ctrl-C while modules are being imported ends at once, without a traceback.
+_handler = signal.getsignal(signal.SIGINT)
+if _handler is signal.default_int_handler:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def main() -> None:
+    """Run the command line."""
+    from monai_ssl.cli import app
+
+    signal.signal(signal.SIGINT, _handler)
+    app(prog_name="python -m monai_ssl")
+
 
 if __name__ == "__main__":
-    app(prog_name="python -m monai_ssl")
+    main()

@@ -17,7 +17,7 @@ import csv
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TextIO
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = [
     "atomic_path",
     "file_checksum",
+    "folder_problem",
     "lock_folder",
     "read_table",
     "write_json",
@@ -40,7 +41,7 @@ __all__ = [
     "write_through",
 ]
 
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
 
 @contextmanager
@@ -112,6 +113,31 @@ def write_through(stream: BinaryIO) -> None:
     if hasattr(os, "fdatasync") and hasattr(os, "posix_fadvise"):
         os.fdatasync(stream.fileno())
         os.posix_fadvise(stream.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def folder_problem(folder: Path, *, apart_from: Path | None = None, ours: Collection[str] = ()) -> str:
+    """
+    Why nothing new can be written into a folder, as an error tells it; empty when it can.
+
+    Args:
+        folder: absent, empty, or with hidden files only.
+        apart_from: what is read meanwhile: `folder` may lie neither in it nor around it.
+        ours: names that may be in the folder.
+    """
+    if apart_from is not None:
+        here, there = folder.resolve(), apart_from.resolve()
+        if here.is_relative_to(there) or there.is_relative_to(here):
+            return f"{folder}: must lie neither in {apart_from} nor around it; choose another folder"
+    if folder.exists() and not folder.is_dir():
+        return f"{folder}: is a file; choose a new folder"
+    entries = folder.iterdir() if folder.is_dir() else ()
+    held = sorted(entry.name for entry in entries if entry.name not in ours and not entry.name.startswith("."))
+    if not held:
+        return ""
+    return (
+        f"{folder}: not empty, it holds {', '.join(held[:3])}{' ...' if len(held) > 3 else ''}; "
+        "choose a new or empty folder"
+    )
 
 
 def write_json(path: str | os.PathLike, content: Any) -> None:

@@ -58,8 +58,9 @@ def test_slice_makes_the_store_of_the_function_and_sums_up(source, tmp_path):
     store = SliceStore.open(tmp_path / "out")
     assert store.table.equals(expected.table)
     assert "20 slices, 7 kept (35%)" in result.stdout
-    assert re.search(r"1 files rejected: .*rejected\.csv", result.stdout)
-    assert re.search(r"1 warnings: .*warnings\.csv", result.stdout)
+    assert re.search(r"1 entry rejected: .*rejected\.csv", result.stdout)
+    assert re.search(r"0 warnings: .*warnings\.csv", result.stdout)
+    assert "1 volume of a format that names no patient: each counts as a patient of its own" in result.stdout
 
 
 def test_defaults_are_those_of_the_function(source, tmp_path, monkeypatch):
@@ -105,7 +106,7 @@ def test_check_prints_what_the_function_finds(source, monkeypatch):
     )
     assert printed["series"].tolist()[1:] == ["\x1b[31mred", "'=1+1.txt", "notes.txt"]
     pd.testing.assert_frame_equal(printed.drop(columns="series"), table.drop(columns="series"))
-    assert result.stderr.splitlines()[-1] == "0 series accepted, 1 with warnings, 0 refused; 3 files are no image"
+    assert result.stderr.splitlines()[-1] == "1 series accepted, 0 with warnings, 0 refused; 3 files are no image"
 
 
 @pytest.mark.parametrize("width", [80, 120, 200])
@@ -128,12 +129,33 @@ def test_check_is_a_table_that_fits(source, tmp_path, monkeypatch, width):
             assert any(re.search(rf"\s{cell}$", line[:right]) for line in lines), (heading, cell)
     words = " ".join(result.stdout.split())
     assert "\\x1b[31mred\\n and 41 more" in words
-    assert lines[-1] == "0 series accepted, 2 with warnings, 0 refused; 42 files are no image"
+    assert lines[-1] == "2 series accepted, 0 with warnings, 0 refused; 42 files are no image"
     reasons = check_volumes(source, workers=1)["reasons"]
     if width == 80:  # below their row, so that no other column is among the words
         assert all(" ".join(reason.split()) in words for text in reasons for reason in text.splitlines())
-    beside = [line for line in lines if "scan" in line and "- no patient" in line]
+    beside = [line for line in lines if "refuse" in line and "- neither" in line]
     assert bool(beside) == (width == 200)
+
+
+def test_narrow_table_of_check_breaks_no_number(source, tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "45")
+    lines = run("check", source, "--workers", 1).stdout.splitlines()
+    assert lines[0] == "series"
+    at = lines.index("scan.nii.gz")
+    assert lines[at + 1].split()[:2] == ["8", "20x20"]
+    assert lines[at + 1].endswith("accept")
+    assert not any(line != line.rstrip() for line in lines)
+
+
+def test_a_reader_that_leaves_gets_no_error(source):
+    command = f"{sys.executable} -m monai_ssl check {source} --csv --workers 1 | head -c 0"
+    ended = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, check=False)
+    assert (ended.returncode, "rror" in ended.stderr) == (0, False)
+
+
+def test_ctrl_c_during_imports_leaves_no_traceback():
+    code = "import signal, monai_ssl.__main__; print(signal.getsignal(signal.SIGINT) is signal.SIG_DFL)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "True\n"
 
 
 def test_check_counts_by_verdict_and_files_that_never_were_a_volume_apart():

@@ -13,6 +13,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from typing import Any
 
 import typer
@@ -30,6 +32,10 @@ class _OneLineErrors(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
+        except BrokenPipeError as error:
+            # Whoever read has gone, as `head` does; at exit Python would try to write the rest.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(0) from error
         except (ValueError, OSError) as error:
             for line in str(error).splitlines():
                 typer.echo(f"error: {line}", err=True)

@@ -14,8 +14,9 @@
 from __future__ import annotations
 
 import pandas as pd
+import typer
 from rich.cells import cell_len
-from rich.console import Console
+from rich.console import Console, JustifyMethod, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -55,20 +56,35 @@ def print_table(table: pd.DataFrame) -> None:
     for row in rows:
         row.update({name: _printable(str(row[name])) for name in _HEADINGS})
     widths = {name: max(cell_len(row[name]) for row in [headings, *rows]) for name in _HEADINGS}
-    room = console.width - sum(widths.values()) - _GAP * len(widths) + widths["series"]
+    fixed = sum(widths.values()) + _GAP * len(widths) - widths["series"]
+    room = console.width - fixed
     beside = room >= _LEAST_FOR_SERIES + _LEAST_FOR_REASONS
+    above = room < min(widths["series"], _LEAST_FOR_SERIES)
     widths["series"] = min(widths["series"], max(room // 2 if beside else room, _LEAST_FOR_SERIES))
+    columns = [name for name in widths if name != "series" or not above]
+    # Numbers and verdicts are never broken: a narrower terminal breaks the line.
+    console.width = max(console.width, fixed)
     for row in [headings, *rows]:
-        line = Table.grid(padding=(0, _GAP, 0, 0))
-        for name, width in widths.items():
-            line.add_column(width=width, justify="right" if name in _NUMBERS else "left", overflow="fold")
-        cells = [Text(row[name], _STYLES.get(row[name], "")) for name in widths]
         is_heading = row is headings
+        line = Table.grid(padding=(0, _GAP, 0, 0))
+        for name in columns:
+            justify: JustifyMethod = "right" if name in _NUMBERS else "left"
+            line.add_column(width=widths[name], justify=justify, overflow="fold")
+        cells = [Text(row[name], _STYLES.get(row[name], "")) for name in columns]
         reasons = Text("reasons") if is_heading else _listed(row["reasons"])
         line.add_row(*cells, *[reasons] * beside, style="bold" if is_heading else None)
-        console.print(line)
+        if above:
+            _show(console, Text(row["series"], overflow="fold"))
+        _show(console, line)
         if row["reasons"] and not beside and not is_heading:
-            console.print(Padding(reasons, (0, 0, 0, _INDENT)))
+            _show(console, Padding(reasons, (0, 0, 0, _INDENT)))
+
+
+def _show(console: Console, what: RenderableType) -> None:
+    with console.capture() as capture:
+        console.print(what)
+    for line in capture.get().splitlines():
+        typer.echo(line.rstrip())
 
 
 def summary(table: pd.DataFrame) -> str:

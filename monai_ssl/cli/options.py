@@ -19,7 +19,7 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["MaxGib", "Source", "SplitTime", "Workers", "numbers"]
+__all__ = ["MaxGib", "Source", "SplitTime", "Workers", "counted", "numbers"]
 
 Source = Annotated[
     Path, typer.Argument(metavar="INPUT", help="Folder of DICOM, NIfTI, NRRD and MHA files at any depth, or one file.")
@@ -34,6 +34,11 @@ MaxGib = Annotated[
     float | None, typer.Option(help="The most memory that one volume may take.", show_default="4", metavar="GIB")
 ]
 Workers = Annotated[int | None, typer.Option(help="Processes.", show_default="one per CPU", metavar="N")]
+
+
+def counted(number: int, one: str, many: str = "") -> str:
+    """`1 volume`, `2 volumes`."""
+    return f"{number} {one if number == 1 else many or one + 's'}"
 
 
 def numbers(option: str, text: str, counts: Collection[int]) -> float | tuple[float, ...]:

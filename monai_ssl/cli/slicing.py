@@ -19,7 +19,7 @@ from typing import Annotated
 import typer
 
 from monai_ssl.cli.application import given
-from monai_ssl.cli.options import MaxGib, Source, SplitTime, Workers, numbers
+from monai_ssl.cli.options import MaxGib, Source, SplitTime, Workers, counted, numbers
 
 
 def slice_command(
@@ -81,8 +81,14 @@ def slice_command(
     counts = store.settings["counts"]
     share = counts["kept"] / counts["slices"]
     typer.echo(
-        f"{counts['volumes']} volumes of {counts['patients']} patients, {counts['slices']} slices, "
-        f"{counts['kept']} kept ({share:.0%}), {counts['labelled']} labelled: {store.path}"
+        f"{counted(counts['volumes'], 'volume')} of {counted(counts['patients'], 'patient')}, "
+        f"{counted(counts['slices'], 'slice')}, {counts['kept']} kept ({share:.0%}), {counts['labelled']} labelled: "
+        f"{store.path}"
     )
-    typer.echo(f"{counts['rejected']} files rejected: {store.path / 'rejected.csv'}")
-    typer.echo(f"{counts['warnings']} warnings: {store.path / 'warnings.csv'}")
+    typer.echo(f"{counted(counts['rejected'], 'entry', 'entries')} rejected: {store.path / 'rejected.csv'}")
+    typer.echo(f"{counted(counts['warnings'], 'warning')}: {store.path / 'warnings.csv'}")
+    if counts["nameless"]:
+        typer.echo(
+            f"{counted(counts['nameless'], 'volume')} of a format that names no patient: each counts as a patient of "
+            "its own; a labels table with the columns series and patient tells whose they are"
+        )

@@ -23,22 +23,17 @@ from tqdm import tqdm
 
 from monai_ssl.data.limits import MAX_GIB
 from monai_ssl.data.parallel import make_executor, run_all
-from monai_ssl.data.volume import Volume
+from monai_ssl.data.volume import Volume, no_patient
 from monai_ssl.data.volumes import find_volumes
 from monai_ssl.data.voxels import RejectedVolumeError, Rejection
 from monai_ssl.orientation import canonical_axes
 
-__all__ = ["NO_PATIENT", "check_volumes"]
+__all__ = ["check_volumes"]
 
-NO_PATIENT = (
-    "no patient known, so it counts as a patient of its own and no patient-level split is possible; "
-    "a labels table with the columns series and patient tells whose it is"
-)
 _COLUMNS = ("series", "slices", "size", "spacing", "modality", "format", "verdict", "reasons")
 
 
 class _Finding(NamedTuple):
-    source: str
     warnings: tuple[str, ...]
     rejection: Rejection | None
 
@@ -53,6 +48,8 @@ def check_volumes(
 ) -> pd.DataFrame:
     """
     Find and read all volumes as `slice_volumes` does, and tell what it would make of each. Nothing is written.
+
+    What labels tell and what resampling would refuse is not looked at.
 
     Args:
         path: a folder of volumes at any depth, or one file; see `find_volumes`.
@@ -74,37 +71,37 @@ def check_volumes(
     Example:
         >>> check_volumes("scans")[["series", "verdict", "reasons"]]  # doctest: +SKIP
     """
-    if workers is not None and (not isinstance(workers, int) or workers < 1):
-        raise ValueError(f"workers must be None (one per CPU) or a whole number of at least 1, got {workers!r}")
     with make_executor(workers) as (executor, width):
         volumes, rejections = find_volumes(path, split_time=split_time, max_gib=max_gib, executor=executor)
-        findings: dict[str, _Finding] = {}
+        findings: dict[int, _Finding] = {}
         if not headers_only:
-            found = run_all(executor, width, _read, volumes)
-            bar = tqdm(found, total=len(volumes), unit="volume", desc="checking", disable=None)
-            findings = {finding.source: finding for finding in bar}
-    rows = [_volume_row(volume, findings.get(volume.source)) for volume in volumes]
+            found = run_all(executor, width, _read, enumerate(volumes))
+            findings = dict(tqdm(found, total=len(volumes), unit="volume", desc="checking", disable=None))
+    rows = [_volume_row(volume, findings.get(k)) for k, volume in enumerate(volumes)]
     rows += [{"series": each.file, "verdict": "refuse", "reasons": each.reason} for each in rejections]
     table = pd.DataFrame(rows, columns=list(_COLUMNS))
     texts = [column for column in _COLUMNS if column != "slices"]
     return table.astype({"slices": "Int64"}).fillna(dict.fromkeys(texts, ""))
 
 
-def _read(volume: Volume) -> _Finding:
+def _read(task: tuple[int, Volume]) -> tuple[int, _Finding]:
     """What reading tells, refusals as `store_volume` words them; the voxels themselves stay in the worker."""
+    number, volume = task
     try:
         voxels = volume.read()
         canonical_axes(voxels.affine)
     except RejectedVolumeError as error:
-        return _Finding(volume.source, (), error.rejection)
-    except Exception as error:  # one odd volume must not end a look at thousands
+        return number, _Finding((), error.rejection)
+    except (KeyboardInterrupt, SystemExit, GeneratorExit):
+        raise
+    except BaseException as error:  # a decoder may panic; one odd volume must not end a look at thousands
         reason = f"cannot be sliced ({type(error).__name__}: {str(error)[:200]})"
-        return _Finding(volume.source, (), Rejection(volume.name, reason))
-    return _Finding(volume.source, voxels.warnings, None)
+        return number, _Finding((), Rejection(volume.name, reason))
+    return number, _Finding(voxels.warnings, None)
 
 
 def _volume_row(volume: Volume, finding: _Finding | None) -> dict[str, Any]:
-    warnings = [*volume.warnings, *(() if volume.patient else (NO_PATIENT,)), *(finding.warnings if finding else ())]
+    warnings = [*volume.warnings, *no_patient(volume), *(finding.warnings if finding else ())]
     rejection = finding.rejection if finding else None
     if rejection is not None:
         named = "" if rejection.file == volume.name else f"{rejection.file}: "

@@ -25,10 +25,10 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from monai_ssl.data.parallel import make_executor, run_all
+from monai_ssl.data.parallel import WORTH_A_PROCESS, make_executor, run_all
 from monai_ssl.data.slice_store import SliceStore
 from monai_ssl.data.windows import WINDOWS, window_limits
-from monai_ssl.files import atomic_path, file_checksum, lock_folder, write_json, write_table
+from monai_ssl.files import atomic_path, file_checksum, folder_problem, lock_folder, write_json, write_table
 
 __all__ = ["MIN_MAX", "export_png", "to_8_bit"]
 
@@ -78,13 +78,15 @@ def export_png(
         `output_dir`.
 
     Raises:
-        ValueError: for a bad window, or an output folder that holds anything else.
+        ValueError: for a bad window, a store that is not finished, or an output folder that holds anything else.
         OSError: when a picture cannot be written, such as on a full disk.
 
     Example:
         >>> export_png("slices", "pictures", "lung")  # doctest: +SKIP
     """
     store = store if isinstance(store, SliceStore) else SliceStore.open(store)
+    if not store.settings.get("complete", True):
+        raise ValueError(f"{store.path}: slicing it is not finished; repeat the command that began it, and export then")
     output = Path(output_dir)
     limits = _limits(store, window)
     settings = {
@@ -96,9 +98,10 @@ def export_png(
     with lock_folder(output):
         write_json(output / _SETTINGS, settings)
         tasks = list(_tasks(store, output, limits))
+        here = workers is None and sum(map(_pixels, tasks)) < WORTH_A_PROCESS
         try:
             with (
-                make_executor(workers, tasks=len(tasks)) as (executor, width),
+                make_executor(1 if here else workers, tasks=len(tasks)) as (executor, width),
                 tqdm(total=len(store), unit="image", desc="exporting", disable=None) as bar,
             ):
                 for count in run_all(executor, width, _write, tasks):
@@ -150,22 +153,12 @@ def _limits(store: SliceStore, window: str | tuple[float, float]) -> pd.DataFram
 
 
 def _check_output(output: Path, store: Path, settings: dict[str, Any]) -> None:
-    here, there = output.resolve(), store.resolve()
-    if here.is_relative_to(there) or there.is_relative_to(here):
-        raise ValueError(f"{output}: must lie neither in the store {store} nor around it; choose another folder")
-    if output.exists() and not output.is_dir():
-        raise ValueError(f"{output}: is a file; choose a new folder")
-    if held := _held_settings(output):
-        if held != settings:
-            which = f"window {held['window']}" if held["window"] != settings["window"] else "another store"
-            raise ValueError(f"{output}: holds an export with {which}; choose another folder")
-        return
-    names = sorted(entry.name for entry in output.iterdir() if entry.name[0] != ".") if output.is_dir() else []
-    if names:
-        raise ValueError(
-            f"{output}: not empty, it holds {', '.join(names[:3])}{' ...' if len(names) > 3 else ''}; "
-            "choose a new or empty folder"
-        )
+    held = _held_settings(output) if output.is_dir() else {}
+    if held and held != settings:
+        which = f"window {held['window']}" if held["window"] != settings["window"] else "another store"
+        raise ValueError(f"{output}: holds an export with {which}; choose another folder")
+    if problem := folder_problem(output, apart_from=store, ours=os.listdir(output) if held else ()):
+        raise ValueError(problem)
 
 
 def _held_settings(output: Path) -> dict[str, Any]:
@@ -186,10 +179,15 @@ def _tasks(store: SliceStore, output: Path, limits: pd.DataFrame) -> Iterator[_T
             yield _Task(store.path / file, part["row"].astype(int).tolist(), pictures, float(low), float(high))
 
 
+def _pixels(task: _Task) -> int:
+    _, height, width = np.load(task.file, mmap_mode="r", allow_pickle=False).shape
+    return len(task.rows) * height * width
+
+
 def _write(task: _Task) -> int:
     volume = np.load(task.file, mmap_mode="r", allow_pickle=False)
     for row, picture in zip(task.rows, task.pictures, strict=True):
-        if picture.exists():
+        if picture.exists() and picture.stat().st_size:
             continue  # whole, since it got its name only when it was
         encoded = cv2.imencode(".png", to_8_bit(volume[row], task.low, task.high))[1]
         with atomic_path(picture) as partial:

@@ -14,13 +14,27 @@
 
 from __future__ import annotations
 
-__all__ = ["GIB", "MAX_GIB", "check_size", "most_bytes"]
+import math
+
+__all__ = ["GIB", "MAX_GIB", "check_limit", "check_size", "most_bytes"]
 
 GIB = 1 << 30
 MAX_GIB = 4.0
 # Scans compress two- to fivefold; beyond this only blank images do, and large ones are made to harm.
 _MOST_INFLATION = 100
 _HARMLESS_SHARE = 1 / 16
+_BEYOND_SENSE = 1 << 54
+
+
+def check_limit(max_gib: float) -> None:
+    """
+    Refuse what is no limit.
+
+    Raises:
+        ValueError: when `max_gib` is not a finite number above 0.
+    """
+    if not isinstance(max_gib, (int, float)) or not 0 < max_gib < math.inf:
+        raise ValueError(f"max_gib must be a number of GiB above 0, got {max_gib!r}")
 
 
 def most_bytes(stored: int, max_gib: float) -> int:
@@ -53,7 +67,7 @@ def check_size(claimed: int, stored: int, max_gib: float) -> None:
     if claimed <= most_bytes(stored, max_gib):
         return
     remedy = "if it is to be trusted, raise the limit with --max-gib (max_gib=...)"
-    size = f"{claimed / GIB:,.2f} GiB of voxels"
+    size = f"{claimed / GIB:,.2f} GiB of voxels" if claimed < _BEYOND_SENSE else "millions of GiB of voxels"
     if claimed > max_gib * GIB:
         raise ValueError(f"claims {size}, more than the limit of {max_gib:g} GiB; {remedy}")
     raise ValueError(f"inflates from {stored:,} bytes to {size}, as decompression bombs do; {remedy}")

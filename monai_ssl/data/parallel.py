@@ -27,10 +27,13 @@ from typing import Any, TypeVar
 import cv2
 from threadpoolctl import threadpool_limits
 
-__all__ = ["SerialExecutor", "make_executor", "run_all"]
+__all__ = ["WORTH_A_PROCESS", "SerialExecutor", "check_workers", "make_executor", "run_all"]
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
+
+# Voxels that this process works through while a new one would only start.
+WORTH_A_PROCESS = 2 * 10**8
 
 
 class SerialExecutor(Executor):
@@ -41,9 +44,22 @@ class SerialExecutor(Executor):
         future: Future = Future()
         try:
             future.set_result(fn(*args, **kwargs))
-        except Exception as error:
+        except (KeyboardInterrupt, SystemExit, GeneratorExit):
+            raise
+        except BaseException as error:  # what a worker process would hand back as well
             future.set_exception(error)
         return future
+
+
+def check_workers(workers: int | None) -> None:
+    """
+    Refuse what is no number of processes.
+
+    Raises:
+        ValueError: when `workers` is neither None nor a whole number of at least 1.
+    """
+    if workers is not None and (not isinstance(workers, int) or workers < 1):
+        raise ValueError(f"workers must be None (one per CPU) or a whole number of at least 1, got {workers!r}")
 
 
 class _Pool(ProcessPoolExecutor):
@@ -74,14 +90,22 @@ def make_executor(
         tasks: no more processes than this, where it is known already.
 
     Raises:
-        ValueError: when `scheduler` is given and `dask.distributed` is not installed.
+        ValueError: for a bad number of workers; when `scheduler` is given and cannot be reached, or `dask.distributed`
+            is not installed.
     """
+    check_workers(workers)
     if scheduler is not None:
         try:
             from dask.distributed import Client
         except ImportError as error:
             raise ValueError("a scheduler needs dask: pip install 'monai_ssl[dask]'") from error
-        with Client(scheduler) as client, client.get_executor() as executor:
+        try:
+            client = Client(scheduler)
+        except (OSError, ValueError) as error:
+            raise ValueError(
+                f"scheduler {scheduler} cannot be reached ({error}); start one with: dask scheduler"
+            ) from None
+        with client, client.get_executor() as executor:
             yield executor, max(1, sum(client.nthreads().values()))
         return
     count = workers or os.cpu_count() or 1
@@ -123,7 +147,10 @@ def run_all(
             for future in done:
                 yield future.result()
     except BrokenExecutor as error:
-        raise OSError("a worker process died, most likely out of memory; run again with fewer workers") from error
+        raise OSError(
+            "a worker process died, for want of memory perhaps: run again with fewer workers; a script that starts "
+            'workers needs `if __name__ == "__main__":`'
+        ) from error
     finally:
         for future in pending:
             future.cancel()

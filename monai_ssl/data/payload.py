@@ -15,6 +15,7 @@
 from __future__ import annotations
 
 import bz2
+import errno
 import io
 import os
 from pathlib import Path
@@ -26,15 +27,12 @@ from isal import igzip, isal_zlib
 from monai_ssl.data.limits import GIB, check_size
 from monai_ssl.data.volume import part_name
 
-__all__ = ["DAMAGE", "UNREADABLE", "Payload", "describe", "open_stream", "scaled", "time_points"]
+__all__ = ["DAMAGE", "UNREADABLE", "Payload", "describe", "open_stream", "time_points"]
 
 _CHUNK = 1 << 20
-_PIECE = 1 << 17  # voxels, so that a few float64 copies of them stay in the cache
+_BLOCK = 512  # of st_blocks, on any disk
 _MOST_TRAILING = 1 << 20
 _MOST_TIME_POINTS = 10_000
-_EXACT = 2**24
-_EXACT_DOUBLE = 2.0**53
-_INT16 = np.iinfo(np.int16)
 # The stubs of isal declare its error as an instance.
 DAMAGE: tuple[type[Exception], ...] = (OSError, EOFError, isal_zlib.error)  # type: ignore[assignment]
 UNREADABLE: tuple[type[Exception], ...] = (ValueError, *DAMAGE)
@@ -73,6 +71,7 @@ class Payload(NamedTuple):
             check_size(self.size, self.size, max_gib)
             if self.skip + total > stored:
                 raise ValueError(f"truncated: {stored} bytes, the header tells of {self.skip + total}")
+            check_size(self.size, _on_disk(self.file), max_gib)
         # One volume is held at a time, but many small ones from almost nothing are a bomb as well.
         elif self.skip + total > 0:
             check_size(max(self.skip + self.size, min(self.skip + total, int(max_gib * GIB))), stored, max_gib)
@@ -98,22 +97,39 @@ class Payload(NamedTuple):
             file.seek(self.start)
             if self.encoding == "raw":
                 file.seek(before, os.SEEK_CUR)
-                left = os.fstat(file.fileno()).st_size - file.tell()
-                content = np.fromfile(file, np.uint8, min(self.size, max(left, 0)))
-                trailing = left - self.size - after
+                found = os.fstat(file.fileno()).st_size - self.start
+                content = np.fromfile(file, np.uint8, min(self.size, max(found - before, 0)))
             else:
                 stream = open_stream(file, self.encoding)
-                _drain(stream, before)
+                found = _drain(stream, before)
                 content = _take(stream, self.size)
-                trailing = _drain(stream, after + _MOST_TRAILING + 1) - after
-        if content.size < self.size or trailing < 0:
+                found += content.size + _drain(stream, after + _MOST_TRAILING + 1)
+        trailing = found - before - self.size - after
+        if trailing < 0:
             raise ValueError(
-                f"truncated: {self.size * self.times + min(trailing, 0)} bytes of voxels or less, "
-                f"the header tells of {self.size * self.times}"
+                f"truncated: {max(found - self.skip, 0)} bytes of voxels, the header tells of {self.size * self.times}"
             )
         if trailing > _MOST_TRAILING:
             raise ValueError(f"more than {_MOST_TRAILING} bytes behind the voxels that the header tells of")
         return content, (f"{trailing} bytes behind the voxels are disregarded",) if trailing else ()
+
+
+def _on_disk(path: Path) -> int:
+    """
+    The bytes that a file takes on its disk, fewer than its size where it has holes, which read as zeros.
+
+    Blocks of 0 are no answer: small files may lie with their name, and network disks may not count.
+    """
+    status = path.stat()
+    blocks = getattr(status, "st_blocks", 0) * _BLOCK
+    if blocks or not hasattr(os, "SEEK_DATA"):
+        return blocks or status.st_size
+    with open(path, "rb") as file:
+        try:
+            os.lseek(file.fileno(), 0, os.SEEK_DATA)
+        except OSError as error:
+            return 0 if error.errno == errno.ENXIO else status.st_size
+    return status.st_size
 
 
 def open_stream(file: BinaryIO, encoding: str) -> BinaryIO:
@@ -179,70 +195,6 @@ def time_points(name: str, times: int, split_time: bool) -> list[tuple[str, tupl
             f"4-D, {times} time points, not one volume; --split-time (split_time=True) makes a volume of each"
         )
     return [(part_name(name, time), (f"time point {time} of {times}",)) for time in range(1, times + 1)]
-
-
-def scaled(raw: np.ndarray, slope: float = 1.0, intercept: float = 0.0) -> tuple[np.ndarray, tuple[str, ...]]:
-    """
-    Stored values as true ones, a piece at a time: beside `raw` only the result takes memory, and nothing for int16.
-
-    Args:
-        raw: (N,) of any real type and byte order; overwritten.
-        slope: value of one stored unit.
-        intercept: value of a stored 0.
-
-    Returns:
-        (N,) int16 when every value is an integer that fits, else float32; and warnings.
-
-    Raises:
-        ValueError: when finite values exceed float32.
-    """
-    if not raw.dtype.isnative:
-        raw = raw.byteswap(inplace=True).view(raw.dtype.newbyteorder("="))
-    plain = (slope, intercept) == (1, 0)
-    if plain and raw.dtype in (np.int16, np.float32):
-        return raw, ()
-
-    def pieces() -> list[slice]:
-        return [slice(start, start + _PIECE) for start in range(0, raw.size, _PIECE)]
-
-    def values(piece: slice) -> np.ndarray:
-        part = raw[piece]
-        return part if plain else part.astype(np.float64) * slope + intercept
-
-    if all(_fits_int16(values(piece)) for piece in pieces()):
-        result = np.empty(raw.size, np.int16)
-        for piece in pieces():
-            result[piece] = values(piece)
-        return result, ()
-    result = np.empty(raw.size, np.float32)
-    rounded = 0
-    for piece in pieces():
-        exact = values(piece)
-        with np.errstate(over="ignore", invalid="ignore"):
-            result[piece] = exact
-            rounded += _count_rounded(exact, result[piece])
-    return result, (
-        (f"{rounded} of {raw.size} voxels hold whole numbers beyond {_EXACT}, rounded to float32",) if rounded else ()
-    )
-
-
-def _fits_int16(values: np.ndarray) -> bool:
-    low, high = values.min(), values.max()
-    if not (low >= _INT16.min and high <= _INT16.max):  # also where one is NaN
-        return False
-    return values.dtype.kind in "iu" or bool((values == np.rint(values)).all())
-
-
-def _count_rounded(exact: np.ndarray, result: np.ndarray) -> int:
-    """How many whole numbers changed; most volumes have none so large, which costs two looks."""
-    largest = np.fmax.reduce(np.abs(result))
-    if not largest > _EXACT:
-        return 0
-    if np.count_nonzero(np.isfinite(result)) < np.count_nonzero(np.isfinite(exact)):
-        raise ValueError("values exceed float32")
-    whole = exact.dtype.kind in "iu" or exact == np.rint(exact)
-    huge = exact.dtype.kind in "iu" and np.abs(result) >= _EXACT_DOUBLE
-    return int(np.count_nonzero(np.isfinite(result) & whole & ((result != exact) | huge)))
 
 
 def describe(error: Exception) -> str:

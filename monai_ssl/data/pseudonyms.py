@@ -22,7 +22,7 @@ from pathlib import Path
 
 from monai_ssl.files import atomic_path
 
-__all__ = ["KEY_FILE", "Pseudonyms", "load_key"]
+__all__ = ["KEY_FILE", "Pseudonyms", "load_key", "read_key"]
 
 KEY_FILE = ".pseudonym_key"
 _DIGITS = 16
@@ -76,12 +76,8 @@ def load_key(folder: Path, key: str | bytes | os.PathLike | None) -> bytes:
         ValueError: when the key is empty, a file that is no key, or not the one the store has.
     """
     file = folder / KEY_FILE
-    present = _read_key(file) if file.exists() else None
-    given = key.encode(errors="surrogatepass") if isinstance(key, str) else key
-    if isinstance(given, os.PathLike):
-        given = _read_key(Path(given))
-    if given is not None and not given:
-        raise ValueError("pseudonym_key must not be empty; leave it out to have a random one made")
+    present = _key_in(file) if file.exists() else None
+    given = read_key(key)
     if present is not None and given is not None and present != given:
         raise ValueError(f"{file}: another key than the one given; choose another folder, or give no key")
     chosen = present or given or secrets.token_bytes(32)
@@ -91,9 +87,30 @@ def load_key(folder: Path, key: str | bytes | os.PathLike | None) -> bytes:
     return chosen
 
 
-def _read_key(file: Path) -> bytes:
+def read_key(key: str | bytes | os.PathLike | None) -> bytes | None:
+    """
+    The secret that was given, None where none was.
+
+    Args:
+        key: as in `load_key`.
+
+    Raises:
+        ValueError: when it is empty, or a file that is no key, naming it.
+    """
+    if isinstance(key, os.PathLike):
+        return _key_in(Path(key))
+    if key is not None and not key:
+        raise ValueError("pseudonym_key must not be empty; leave it out to have a random one made")
+    return key.encode(errors="surrogatepass") if isinstance(key, str) else key
+
+
+def _key_in(file: Path) -> bytes:
     try:
         key = bytes.fromhex(file.read_text(encoding="ascii"))
+    except OSError as error:
+        raise ValueError(
+            f"{file}: cannot be read ({error.strerror}); give the {KEY_FILE} of a store as pseudonym_key"
+        ) from error
     except ValueError as error:
         raise ValueError(f"{file}: not a pseudonym key, which is one line of hex digits") from error
     if not key:

@@ -14,6 +14,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -34,6 +35,7 @@ _SLACK = 1e-6
 # Below half its weight from valid voxels, a new voxel would show more of its neighbours than of itself.
 _LEAST_SUPPORT = 0.5 - 1e-5
 _SQUARE = 1e-3
+_LEAST_SIDE = 8
 _TILTED = "resampled along the axes of a sheared volume (gantry tilt): the shear stays, spacing is that along the tilt"
 
 
@@ -55,7 +57,8 @@ def resample(voxels: Voxels, spacing: tuple[float, float, float], max_gib: float
         A new volume of the same type: int16 is rounded, and stays within its values.
 
     Raises:
-        ValueError: when it would be too large, no voxel is valid in it, or slices share a position.
+        ValueError: when it would be too large, or no slice in any direction be left of 8 x 8 pixels; when no voxel is
+            valid in it, or slices share a position.
     """
     order = canonical_axes(voxels.affine).order
     steps = np.linalg.norm(voxels.affine[:3, :3], axis=0)
@@ -70,8 +73,11 @@ def resample(voxels: Voxels, spacing: tuple[float, float, float], max_gib: float
     ]
     shape = [_count(places, each) for places, each in zip(positions, pitch, strict=True)]
     masked = voxels.valid is not None
-    size = int(np.prod([float(length) for length in shape])) * (voxels.array.itemsize + masked)
+    size = math.prod(shape) * (voxels.array.itemsize + masked)
     check_size(size, size, max_gib)
+    if sorted(shape)[1] < min(_LEAST_SIDE, sorted(voxels.array.shape)[1]):
+        left = " x ".join(map(str, shape))
+        raise ValueError(f"{left} voxels would be left, and {_LEAST_SIDE} are the fewest along a side of a slice")
     weights = [axis_weights(places, each) for places, each in zip(positions, pitch, strict=True)]
     array, valid = _apply(voxels, weights)
     affine = voxels.affine.copy()
@@ -94,8 +100,10 @@ def axis_weights(positions: np.ndarray, pitch: float) -> csr_array:
     """
     How much each old sample along an axis counts in each new one.
 
-    Linear interpolation between the two neighbours where the new samples are no further apart than these; a triangle of
-    half-width `pitch` (antialiasing) elsewhere, in which a sample counts by the length it stands for.
+    The samples are joined by straight lines, and these averaged by a triangle about each new place, so that a ramp
+    comes back as it is, wherever the samples lie and up to both ends, and no weight is negative. The triangle and the
+    lines together are as wide as a triangle of half-width `pitch` (antialiasing): it shrinks to nothing, which is
+    linear interpolation, where the new samples are no further apart than the old ones, and at the ends to what fits.
 
     Args:
         positions: (N,) float64, ascending.
@@ -114,25 +122,34 @@ def axis_weights(positions: np.ndarray, pitch: float) -> csr_array:
     if len(positions) == 1:
         return csr_array(np.ones((1, 1), dtype=np.float32))
     gaps = np.diff(positions)
-    # Half of the way to either neighbour, at the ends as far to both sides; no sample speaks for a gap.
-    half = np.minimum(gaps / 2, pitch / 2)
-    lengths = np.concatenate([half[:1], half]) + np.concatenate([half, half[-1:]])
     left = np.clip(np.searchsorted(positions, new, side="right") - 1, 0, len(gaps) - 1)
     data, indices, ends = [], [], [0]
-    for place, k in zip(new, left, strict=True):
-        if pitch <= gaps[k] * (1 + _SLACK):
-            taps = np.array([k, k + 1])
-            share = (place - positions[k]) / gaps[k]
-            values = np.array([1 - share, share])
-        else:
-            taps = np.arange(*np.searchsorted(positions, (place - pitch, place + pitch)))
-            values = (1 - np.abs(positions[taps] - place) / pitch) * lengths[taps]
-        used = values > _SLACK
+    for place, gap in zip(new, gaps[left], strict=True):
+        wide = 0.0 if pitch <= gap * (1 + _SLACK) else np.sqrt(pitch**2 - gap**2)
+        # Symmetrical at the ends as well, down to the sample itself.
+        half = max(min(wide, place - positions[0], positions[-1] - place), 0.0)
+        first, last = np.searchsorted(positions, (place - half, place + half))
+        taps = np.arange(max(first - 1, 0), min(last + 1, len(positions)))
+        values = _hats(positions[taps], place, half)
+        used = values > _SLACK**2
         data.append(values[used] / values[used].sum())
         indices.append(taps[used])
         ends.append(ends[-1] + int(used.sum()))
     shape = (len(new), len(positions))
     return csr_array((np.concatenate(data).astype(np.float32), np.concatenate(indices), ends), shape=shape)
+
+
+def _hats(nodes: np.ndarray, place: float, half: float) -> np.ndarray:
+    """
+    The part of each node in the straight lines between them, averaged by a triangle.
+
+    A hat function is made of three ramps that begin at a node and its neighbours. The average of such a ramp,
+    max(x - node, 0), over the triangle has a closed form.
+    """
+    far = (nodes - place) / max(half, _SLACK**2)
+    ramps = np.maximum(place - nodes, 0) + half * np.maximum(1 - np.abs(far), 0) ** 3 / 6
+    # Before the first node all of the ramp counts, behind the last nothing.
+    return np.diff(np.diff(ramps) / np.diff(nodes), prepend=-1, append=0)
 
 
 def _count(positions: np.ndarray, pitch: float) -> int:

@@ -17,6 +17,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shlex
 from collections import Counter
 from functools import lru_cache
 from pathlib import Path
@@ -77,19 +78,20 @@ class SliceStore:
         """
         path = Path(path)
         if not (path / "store.json").is_file():
-            stopped = (path / ".slicing.json").exists()
+            begun = (path / ".slicing.json").exists()
             raise ValueError(
                 f"{path}: not a finished slice store (no store.json); "
-                + ("slicing was stopped, and goes on with the same command: " if stopped else "make one with: ")
-                + f"python -m monai_ssl slice INPUT {path}"
+                + (
+                    "slicing is at work, or was stopped: repeat the command that began it"
+                    if begun
+                    else f"make one with: python -m monai_ssl slice INPUT {shlex.quote(str(path))}"
+                )
             )
         settings = json.loads((path / "store.json").read_text(encoding="utf-8"))
         if not settings.get("complete", True):
             done, pending = settings["counts"]["volumes"], settings["counts"]["pending"]
             logger.warning(
-                "%s: unfinished, %d of its volumes are sliced and %d are left; the same command goes on: "
-                "python -m monai_ssl slice INPUT %s",
-                *(path, done, pending, path),
+                "%s: unfinished, volumes sliced: %d, left: %d; repeat the command that began it", path, done, pending
             )
         table = read_table(path / "slices.csv", text=_TEXT)
         table["kept"] = table["kept"].astype(bool)

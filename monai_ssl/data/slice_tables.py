@@ -29,6 +29,7 @@ from monai_ssl.files import atomic_path, write_table
 
 __all__ = ["TABLES", "Findings", "write_tables"]
 
+_COUNTED = ("volumes", "pending", "patients", "nameless", "slices", "kept", "labelled", "rejected", "warnings")
 TABLES = ("slices.csv", "labels.csv", "rejected.csv", "warnings.csv", "identifiers.csv")
 
 
@@ -68,7 +69,7 @@ def write_tables(output: Path, findings: Findings, labels: SourceLabels | None, 
     Returns:
         What they hold, as the counts in `store.json`.
     """
-    counts = dict.fromkeys(("volumes", "pending", "patients", "slices", "kept", "labelled", "rejected", "warnings"), 0)
+    counts = dict.fromkeys(_COUNTED, 0)
     rejections, warnings = list(findings.rejections), list(findings.warnings)
     patients = set()
     counts["pending"] = len(findings.volumes)
@@ -83,6 +84,7 @@ def write_tables(output: Path, findings: Findings, labels: SourceLabels | None, 
             warnings += [(findings.volumes[name].name, warning) for warning in part.warnings]
             patients.add(part.patient)
             counts["volumes"] += 1
+            counts["nameless"] += _nameless(findings.volumes[name], labels)
             counts["slices"] += part.slices
             counts["kept"] += part.kept
     if labels is not None:
@@ -97,6 +99,11 @@ def write_tables(output: Path, findings: Findings, labels: SourceLabels | None, 
     _write_texts(output / "rejected.csv", "reason", sorted((each.file, each.reason) for each in rejections))
     _write_texts(output / "warnings.csv", "warning", sorted(warnings))
     return counts | {"patients": len(patients), "rejected": len(rejections), "warnings": len(warnings)}
+
+
+def _nameless(volume: Volume, labels: SourceLabels | None) -> bool:
+    known = volume.patient or (labels.patient(volume.series) if labels else None)
+    return known is None and volume.format != "DICOM"
 
 
 def _write_texts(path: Path, column: str, rows: list[tuple[str, str]]) -> None:

@@ -81,7 +81,9 @@ def store_volume(task: SliceTask) -> int:
         rows, kept = _rows(task, voxels, images)
     except RejectedVolumeError as error:
         return _refuse(task, error.rejection)
-    except Exception as error:  # one odd volume must not end a run over thousands
+    except (KeyboardInterrupt, SystemExit, GeneratorExit):
+        raise
+    except BaseException as error:  # a decoder may panic; one odd volume must not end a run over thousands
         reason = f"cannot be sliced ({type(error).__name__}: {str(error)[:200]})"
         return _refuse(task, Rejection(task.volume.name, reason))
     file = volume_file(task.output, task.name)
@@ -207,5 +209,9 @@ def _write_images(stream: BinaryIO, images: np.ndarray, kept: np.ndarray, resize
 
 
 def _resized(image: np.ndarray, size: int) -> np.ndarray:
-    method = cv2.INTER_AREA if size <= min(image.shape) else cv2.INTER_LINEAR
+    height, width = image.shape
+    if min(image.shape) < size < max(image.shape):
+        # Where one side shrinks and the other grows, each by its own method: linear would alias what is fine.
+        image = cv2.resize(image, (min(width, size), min(height, size)), interpolation=cv2.INTER_AREA)
+    method = cv2.INTER_AREA if size <= min(height, width) else cv2.INTER_LINEAR
     return cv2.resize(image, (size, size), interpolation=method)

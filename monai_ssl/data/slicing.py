@@ -21,20 +21,22 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
 from monai_ssl.data.label_join import SourceLabels
-from monai_ssl.data.limits import MAX_GIB
-from monai_ssl.data.parallel import make_executor, run_all
-from monai_ssl.data.pseudonyms import KEY_FILE
+from monai_ssl.data.limits import MAX_GIB, check_limit
+from monai_ssl.data.parallel import WORTH_A_PROCESS, check_workers, make_executor, run_all
+from monai_ssl.data.pseudonyms import KEY_FILE, read_key
+from monai_ssl.data.slice_parts import VOLUME_FOLDER
 from monai_ssl.data.slice_store import SliceStore
 from monai_ssl.data.slice_volume import SliceOptions, store_volume
 from monai_ssl.data.slicing_run import STATE_FILE, SlicingRun, finished_already
 from monai_ssl.data.volumes import find_volumes
-from monai_ssl.files import lock_folder
+from monai_ssl.files import folder_problem, lock_folder
 from monai_ssl.orientation import PLANES
 from monai_ssl.reduction import parse_strategy
 
@@ -43,8 +45,6 @@ __all__ = ["slice_volumes"]
 logger = logging.getLogger(__name__)
 
 _RESIZE = range(8, 4097)
-# Voxels that this process slices while a new one would only start.
-_WORTH_A_PROCESS = 2 * 10**8
 
 
 def slice_volumes(
@@ -111,7 +111,7 @@ def slice_volumes(
         >>> len(store), len(store.table)  # doctest: +SKIP
     """
     source, output = Path(input_dir), Path(output_dir)
-    problems = _problems(source, output, resize, max_gib, workers)
+    problems = _problems(source, output, resize, max_gib, pseudonym_key, workers)
     lengths = _spacing(spacing, problems)
     if axis not in PLANES:
         problems.append(f"axis must be one of {', '.join(sorted(PLANES))}, got {axis!r}")
@@ -147,7 +147,7 @@ def _slice(run: SlicingRun, source: Path, workers: int | None, scheduler: str | 
         found = find_volumes(source, split_time=options.split_time, max_gib=options.max_gib, executor=executor)
         tasks = run.plan(*found)
         work = sum(math.prod(task.volume.shape) for task in tasks)
-        here = scheduler is None and (len(tasks) < 2 or (workers is None and work < _WORTH_A_PROCESS))
+        here = scheduler is None and (len(tasks) < 2 or (workers is None and work < WORTH_A_PROCESS))
         with make_executor(1) if here else nullcontext((executor, width)) as (executor, width):
             _follow(run_all(executor, width, store_volume, tasks), len(run.findings.volumes), len(tasks))
 
@@ -178,29 +178,37 @@ def _leave(number: int, frame: Any) -> None:
     raise SystemExit(128 + number)
 
 
-def _problems(source: Path, output: Path, resize: int | None, max_gib: float, workers: int | None) -> list[str]:
+def _problems(
+    source: Path,
+    output: Path,
+    resize: int | None,
+    max_gib: float,
+    key: str | bytes | os.PathLike | None,
+    workers: int | None,
+) -> list[str]:
     problems = []
     if resize is not None and (not isinstance(resize, int) or resize not in _RESIZE):
         problems.append(f"resize must be None or a whole number from 8 to 4096, got {resize!r}")
-    if not isinstance(max_gib, (int, float)) or not 0 < max_gib < math.inf:
-        problems.append(f"max_gib must be a number of GiB above 0, got {max_gib!r}")
-    if workers is not None and (not isinstance(workers, int) or workers < 1):
-        problems.append(f"workers must be None (one per CPU) or a whole number of at least 1, got {workers!r}")
+    for check in (partial(check_limit, max_gib), partial(check_workers, workers), partial(read_key, key)):
+        try:
+            check()
+        except ValueError as error:
+            problems.append(str(error))
     if not source.exists():
         problems.append(f"{source}: does not exist; give a folder of DICOM or NIfTI files, or one file")
-    here, there = source.resolve(), output.resolve()
-    if here == there or here.is_relative_to(there) or there.is_relative_to(here):
-        problems.append(f"{output}: must lie neither in the input {source} nor around it; choose another folder")
-    if output.exists() and not output.is_dir():
-        problems.append(f"{output}: is a file; choose a new folder")
-    elif (output / "store.json").exists() and not (output / STATE_FILE).exists():
+    if (output / "store.json").exists() and not (output / STATE_FILE).exists():
         problems.append(finished_already(output))
-    elif held := _foreign(output):
-        problems.append(
-            f"{output}: not empty, it holds {', '.join(held[:3])}{' ...' if len(held) > 3 else ''}; "
-            "choose a new or empty folder"
-        )
+    elif problem := folder_problem(output, apart_from=source, ours=_left_behind(output)):
+        problems.append(problem)
     return problems
+
+
+def _left_behind(output: Path) -> list[str]:
+    """What a run may have left in a folder: a stopped one anything, one that refused all its volumes two tables."""
+    if (output / STATE_FILE).exists():
+        return os.listdir(output)
+    empty = [VOLUME_FOLDER] if not any((output / VOLUME_FOLDER).glob("*")) else []
+    return [*empty, "rejected.csv", "warnings.csv"] if (output / KEY_FILE).exists() else []
 
 
 def _spacing(spacing: Any, problems: list[str]) -> tuple[float, float, float] | None:
@@ -220,13 +228,6 @@ def _spacing(spacing: Any, problems: list[str]) -> tuple[float, float, float] | 
     return x, y, z
 
 
-def _foreign(output: Path) -> list[str]:
-    # A stopped run has left a key; anything else is the user's.
-    if not output.is_dir() or (output / KEY_FILE).exists():
-        return []
-    return sorted(entry.name for entry in output.iterdir() if not entry.name.startswith("."))
-
-
 def _read_labels(labels: str | os.PathLike | None, output: Path, problems: list[str]) -> SourceLabels | None:
     if labels is not None and Path(labels).resolve().is_relative_to(output.resolve()):
         problems.append(f"{labels}: lies in the output {output}, where it would be overwritten; move it elsewhere")
@@ -235,6 +236,8 @@ def _read_labels(labels: str | os.PathLike | None, output: Path, problems: list[
         return None if labels is None else SourceLabels(labels)
     except FileNotFoundError:
         problems.append(f"{labels}: does not exist; give a csv of labels")
+    except IsADirectoryError:
+        problems.append(f"{labels}: is a folder; give a csv of labels")
     except (ValueError, OSError) as error:
         problems.append(str(error))
     return None

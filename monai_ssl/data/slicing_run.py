@@ -22,13 +22,12 @@ from pathlib import Path
 from typing import Any
 
 from monai_ssl import __version__
-from monai_ssl.data.check import NO_PATIENT
 from monai_ssl.data.label_join import SourceLabels
 from monai_ssl.data.pseudonyms import Pseudonyms, load_key
 from monai_ssl.data.slice_parts import PART_FOLDER, VOLUME_FOLDER, part_file, read_part, sign, volume_file
 from monai_ssl.data.slice_tables import TABLES, Findings, write_tables
 from monai_ssl.data.slice_volume import SliceOptions, SliceTask
-from monai_ssl.data.volume import Volume
+from monai_ssl.data.volume import Volume, no_patient
 from monai_ssl.data.voxels import Rejection
 from monai_ssl.files import write_json
 
@@ -179,7 +178,7 @@ class SlicingRun:
         else:
             (self.output / "slices.csv").unlink()
             self.tidy()
-            found = f"all {counts['rejected']} entries were refused" if counts["rejected"] else "there is no file in it"
+            found = "all that was found was refused" if counts["rejected"] else "there is no file in it"
             raise ValueError(f"no volume could be sliced, {found}; see {self.output / 'rejected.csv'}")
 
     def tidy(self) -> None:
@@ -211,8 +210,8 @@ class SlicingRun:
 
     def _patient(self, volume: Volume) -> str:
         told = self.labels.patient(volume.series) if self.labels else None
-        if volume.patient is None and told is None:
-            self.findings.warnings.append((volume.name, NO_PATIENT))
+        if told is None:
+            self.findings.warnings += [(volume.name, warning) for warning in no_patient(volume)]
         elif told is not None and volume.patient not in (None, told):
             self.findings.warnings.append((volume.name, _OTHER_PATIENT))
         patient = volume.patient or told

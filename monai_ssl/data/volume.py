@@ -21,7 +21,12 @@ from pathlib import Path
 
 from monai_ssl.data.voxels import Voxels
 
-__all__ = ["Volume", "part_name", "relative_name"]
+__all__ = ["Volume", "no_patient", "part_name", "relative_name"]
+
+_NO_PATIENT = (
+    "no patient known, so it counts as a patient of its own and no patient-level split is possible; "
+    "a labels table with the columns series and patient tells whose it is"
+)
 
 
 @dataclass(frozen=True)
@@ -68,6 +73,11 @@ class Volume(ABC):
         Raises:
             RejectedVolumeError: when they are damaged or not to be trusted, naming the file.
         """
+
+
+def no_patient(volume: Volume) -> tuple[str, ...]:
+    """The warning where a file should tell whose it is, and does not. Formats other than DICOM have no place for it."""
+    return (_NO_PATIENT,) if volume.patient is None and volume.format == "DICOM" else ()
 
 
 def part_name(source: str, number: int) -> str:

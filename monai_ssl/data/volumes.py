@@ -17,20 +17,22 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from concurrent.futures import Executor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import count
 from pathlib import Path
 
 from tqdm import tqdm
 
+from monai_ssl.data.containers import other_content
 from monai_ssl.data.dicom.file import is_dicom
 from monai_ssl.data.dicom.header import DicomHeader, read_headers
 from monai_ssl.data.dicom.series import build_series
 from monai_ssl.data.itk.volume import find_itk, is_itk
-from monai_ssl.data.limits import MAX_GIB
+from monai_ssl.data.limits import MAX_GIB, check_limit
 from monai_ssl.data.nifti.volume import find_nifti, is_nifti
 from monai_ssl.data.parallel import SerialExecutor, run_all
-from monai_ssl.data.volume import Volume, relative_name
+from monai_ssl.data.volume import Volume, part_name, relative_name
 from monai_ssl.data.voxels import Rejection
 
 __all__ = ["find_volumes"]
@@ -38,9 +40,11 @@ __all__ = ["find_volumes"]
 # Folders and files of operating systems, in lower case.
 _LITTER = {
     *{".ds_store", ".directory", ".fseventsd", ".spotlight-v100", ".trashes", "__macosx", "desktop.ini"},
-    *{"$recycle.bin", "@eadir", "ehthumbs.db", "lost+found", "system volume information", "thumbs.db"},
+    *{".lock", "$recycle.bin", "@eadir", "ehthumbs.db", "lost+found", "system volume information", "thumbs.db"},
 }
 _HEAD = 4096
+_HEADERS = (".hdr", ".mhd", ".nhdr", ".hdr.gz", ".HDR")
+_VOXELS = {".img", ".raw", ".zraw", ".gz", ".IMG"}
 # Fewer files are read faster than a process starts.
 _BATCH = 200
 
@@ -69,12 +73,14 @@ def find_volumes(
 
     Raises:
         FileNotFoundError: when `root` is absent.
+        ValueError: when `max_gib` is no amount of memory.
 
     Example:
         >>> volumes, rejections = find_volumes("dicom")  # doctest: +SKIP
         >>> volumes[0].shape, volumes[0].warnings, rejections[0].reason  # doctest: +SKIP
     """
     root = Path(root)
+    check_limit(max_gib)
     if not root.exists():
         raise FileNotFoundError(f"{root}: does not exist; give a folder of volumes (DICOM, NIfTI ...), or one file")
     base = root if root.is_dir() else root.parent
@@ -94,8 +100,22 @@ def find_volumes(
     found.rejections += [Rejection(relative_name(Path(error.filename), base), _reason(error)) for error in closed]
     series, refused = build_series(found.headers, base, max_gib)
     volumes = sorted([*found.volumes, *series], key=lambda volume: (volume.name, len(volume.source), volume.source))
+    volumes = _told_apart(volumes)
     claimed = {relative_name(file, base) for volume in found.volumes for file in volume.files}
     return volumes, sorted(r for r in (*found.rejections, *refused) if r.file not in claimed)
+
+
+def _told_apart(volumes: list[Volume]) -> list[Volume]:
+    """The same volumes, each with a source of its own: names of files may look like those of parts, or be no UTF-8."""
+    taken: set[str] = set()
+    for k, volume in enumerate(volumes):
+        source = volume.source
+        if source in taken:
+            source = next(name for number in count(2) if (name := part_name(volume.source, number)) not in taken)
+            warning = "another volume goes by the same name; labels of that name are given to both"
+            volumes[k] = replace(volume, source=source, warnings=(*volume.warnings, warning))
+        taken.add(source)
+    return volumes
 
 
 @dataclass
@@ -117,9 +137,11 @@ def _inspect(files: list[Path], base: Path, split_time: bool, max_gib: float) ->
             elif is_itk(head):
                 found.volumes += find_itk(file, base, split_time=split_time, max_gib=max_gib)
             else:
-                raise ValueError(_unknown(head))
+                raise ValueError(_unknown(file, head))
         except (ValueError, OSError, EOFError) as error:
             found.rejections.append(Rejection(relative_name(file, base), _reason(error)))
+        except Exception as error:  # one odd file must not end the search; its text may quote what stands in the file
+            found.rejections.append(Rejection(relative_name(file, base), f"cannot be read ({type(error).__name__})"))
     return found
 
 
@@ -152,12 +174,15 @@ def _head(file: Path) -> bytes:
         return stream.read(_HEAD)
 
 
-def _unknown(head: bytes) -> str:
+def _unknown(file: Path, head: bytes) -> str:
     if not head:
         return "empty file"
-    if head[:4] == b"PK\x03\x04":
-        return "a zip archive; unpack it first"
-    return "neither DICOM, NIfTI, NRRD nor MetaImage"
+    stem = file.name.removesuffix(".gz").rpartition(".")[0]
+    for suffix in _HEADERS if file.suffix in _VOXELS else ():
+        if (header := file.with_name(stem + suffix)).is_file():
+            name = relative_name(header, file.parent)
+            return f"voxels without a header; that in {name} was refused, or names another file"
+    return other_content(head) or "neither DICOM, NIfTI, NRRD nor MetaImage"
 
 
 def _reason(error: Exception) -> str:

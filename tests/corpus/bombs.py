@@ -193,8 +193,7 @@ _CUBE = 30000, 30000, 30000
 BOMBS.add("nifti_claims_30000", lambda folder: _file(folder, "a.nii", _nifti(_CUBE, "i2") + bytes(999)))
 BOMBS.add("nifti_gz_claims_30000", lambda folder: _file(folder, "a.nii.gz", gzip.compress(_nifti(_CUBE) + bytes(999))))
 BOMBS.add("nifti_gz_inflates", lambda folder: _file(folder, "a.nii.gz", _zeros(GIB, _nifti((1024, 1024, 1023)), 31)))
-BOMBS.add("nifti_gz_inflates_behind_the_voxels", lambda folder: either(
-    _file(folder, "a.nii.gz", _zeros(GIB, _nifti((12, 10, 8)), 31))))  # fmt: skip
+BOMBS.add("nifti_gz_inflates_behind", lambda f: _file(f, "a.nii.gz", _zeros(GIB, _nifti((12, 10, 8)), 31)))
 BOMBS.add("gz_of_nothing_but_zeros", lambda folder: _file(folder, "a.nii.gz", _zeros(GIB, b"", 31)))
 
 
@@ -237,6 +236,24 @@ BOMBS.add("mha_inflates", lambda folder: _file(folder, "a.mha", _mha(_TEXT_GIB, 
 BOMBS.add("mha_inflates_behind", lambda folder: _file(folder, "a.mha", _mha("12 10 8", "True") + _zeros(GIB, b"", 15)))
 BOMBS.add("limit_as_asked", lambda folder: (Scan().save(folder), refused(_LIMIT))[1], max_gib=1e-6)
 BOMBS.add("limit_raised", lambda folder: right(Scan().save(folder).truth), max_gib=64)
+
+
+def _hollow(path: Path, head: bytes, size: int) -> None:
+    path.write_bytes(head)
+    os.truncate(path, len(head) + size)
+
+
+@BOMBS
+def nifti_of_holes(folder: Path) -> Wanted:
+    _hollow(folder / "a.nii", _nifti((1200, 1200, 1200), "i2"), 2 * 1200**3)
+    return refused(f"a.nii: .*({_LIMIT})")
+
+
+@BOMBS
+def mhd_of_nothing_but_a_hole(folder: Path) -> Wanted:
+    (folder / "a.mhd").write_bytes(_mha("1400 1400 1400").replace(b"LOCAL", b"a.raw"))
+    _hollow(folder / "a.raw", b"", 1400**3)
+    return refused(f"a.mhd: .*({_LIMIT})", "a.raw: .*a.mhd")
 
 
 def _peak() -> int:

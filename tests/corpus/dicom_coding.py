@@ -13,18 +13,23 @@
 
 from __future__ import annotations
 
+import io
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+from PIL import Image
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate, generate_frames
 from pydicom.uid import (
+    JPEG2000,
     UID,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
+    JPEGBaseline8Bit,
     JPEGLossless,
     JPEGLosslessSV1,
     JPEGLSLossless,
@@ -32,7 +37,7 @@ from pydicom.uid import (
     RLELossless,
 )  # fmt: skip
 
-from corpus.common import Table, Wanted, anyhow, right
+from corpus.common import UID_ROOT, Table, Wanted, either, refused, right, warned
 from corpus.scans import Scan, compress, save
 
 __all__ = ["CASES", "CODED", "LARGER"]
@@ -55,7 +60,12 @@ for name, syntax in _NATIVE.items():
 
 def _coded(folder: Path, syntax: UID, tolerance: float = 0, **options) -> Wanted:
     scan = Scan(shape=LARGER, **options).each(lambda item, k: compress(item, syntax)).save(folder)
-    return right(scan.truth.but(tolerance=tolerance)) if not tolerance else anyhow(scan.truth.but(tolerance=tolerance))
+    return right(scan.truth) if not tolerance else _lossy(scan, tolerance)
+
+
+def _lossy(scan: Scan, tolerance: float) -> Wanted:
+    """As far off as the coding may be, and said to be, though no tag tells."""
+    return warned(scan.truth.but(tolerance=tolerance), "lossy")
 
 
 for name, syntax in CODED.items():
@@ -100,3 +110,62 @@ def frame_without_offset_table(folder: Path) -> Wanted:
         item.PixelData = encapsulate(stream, has_bot=False)
 
     return right(Scan(shape=LARGER, **_U12).each(strip).save(folder).truth)
+
+
+@CASES
+def jpeg_baseline(folder: Path) -> Wanted:
+    values = np.indices(LARGER).sum(axis=0) * 2  # smooth, so that little is lost
+    scan = Scan(shape=LARGER, dtype="<u1", intercept=0, values=values)
+    for k, item in enumerate(scan):
+        coded = io.BytesIO()
+        Image.fromarray(values[..., k].T.astype(np.uint8)).save(coded, "JPEG", quality=95)
+        item.PixelData, item.coded = encapsulate([coded.getvalue()]), JPEGBaseline8Bit
+        item["PixelData"].is_undefined_length = True
+    return _lossy(scan.save(folder), 6)
+
+
+@CASES
+def jpeg_2000_irreversible(folder: Path) -> Wanted:
+    values = np.indices(LARGER).sum(axis=0) * 20
+    scan = Scan(shape=LARGER, dtype="<u2", intercept=0, values=values)
+    for k, item in enumerate(scan):
+        coded = io.BytesIO()
+        image = Image.fromarray(values[..., k].T.astype(np.uint16))
+        image.save(coded, "JPEG2000", no_jp2=True, irreversible=True)
+        item.PixelData, item.coded = encapsulate([coded.getvalue()]), JPEG2000
+        item["PixelData"].is_undefined_length = True
+    return _lossy(scan.save(folder), 6)
+
+
+def _told(folder: Path, written: UID, told: UID) -> Wanted:
+    """A data set in one encoding behind a meta header that tells of another one."""
+    scan = Scan()
+    for k, item in enumerate(scan):
+        meta, content = (save(item, folder / f"{k}.dcm", syntax=syntax).read_bytes() for syntax in (told, written))
+        ends = [144 + int.from_bytes(each[140:144], "little") for each in (meta, content)]
+        (folder / f"{k}.dcm").write_bytes(meta[: ends[0]] + content[ends[1] :])
+    return right(scan.truth)
+
+
+CASES.add("implicit_told_explicit", partial(_told, written=ImplicitVRLittleEndian, told=ExplicitVRLittleEndian))
+CASES.add("explicit_told_implicit", partial(_told, written=ExplicitVRLittleEndian, told=ImplicitVRLittleEndian))
+
+
+@CASES
+def deflated_without_group_length(folder: Path) -> Wanted:
+    scan = Scan().save(folder, syntax=DeflatedExplicitVRLittleEndian)
+    for path in folder.iterdir():
+        content = path.read_bytes()
+        path.write_bytes(content[:132] + content[144:])
+    return right(scan.truth)
+
+
+@CASES
+def deflation_only_spoken_of(folder: Path) -> Wanted:
+    return right(Scan(StudyDescription=f"once {DeflatedExplicitVRLittleEndian}").save(folder).truth)
+
+
+@CASES
+def syntax_of_a_private_kind(folder: Path) -> Wanted:
+    scan = Scan().each(lambda item, k: setattr(item, "coded", UID(f"{UID_ROOT}4711"))).save(folder)
+    return either(refused("transfer syntax"), right(scan.truth))

@@ -27,7 +27,7 @@ from pydicom.uid import (
     JPEG2000Lossless,
 )  # fmt: skip
 
-from corpus.common import SECRET, Table, Wanted, anyhow, either, refused, right, warned
+from corpus.common import SECRET, SHAPE, Table, Wanted, anyhow, either, refused, right, warned
 from corpus.dicom_coding import CODED, LARGER
 from corpus.scans import Scan, compress, save
 
@@ -102,6 +102,94 @@ for name, syntax in CODED.items():
             lambda item, k: compress(item, syntax, (lambda stream: noise) if k == 2 else None)
         )
         return _lost(scan.save(folder), 2)
+
+
+def _broken(folder: Path, syntax: str, damage: Callable[[bytes], bytes], **options) -> Wanted:
+    """One compressed image damaged, its length as it was told."""
+    scan = Scan(shape=LARGER, **{"dtype": "<u2"} | options)
+    for k, item in enumerate(scan):
+        compress(item, syntax, damage if k == 2 else None)
+    return _lost(scan.save(folder), 2)
+
+
+def _end(stream: bytes) -> int:
+    """Where the coded data end: before the last marker, if any."""
+    at = stream.rfind(b"\xff\xd9")
+    return at if len(stream) - at <= 3 else len(stream)
+
+
+def _zeroed(stream: bytes, start: float, size: float) -> bytes:
+    end = _end(stream)
+    first, size = int(start * end), int(size * end)
+    last = min(end, first + size)
+    return stream[:first] + bytes(last - first) + stream[last:]
+
+
+def _closed(stream: bytes, share: float) -> bytes:
+    return stream[: int(len(stream) * share) & ~1] + b"\xff\xd9"
+
+
+_NOISE = np.random.default_rng(5).integers(-500, 500, LARGER)  # so that every bit counts
+for name, syntax in CODED.items():
+    for start, size in ((0.5, 0.5), (0.75, 0.25), (0.6, 0.1)):
+        damage = partial(_zeroed, start=start, size=size)
+        CASES.add(f"{name}_zeroed_from_{start}", partial(_broken, syntax=syntax, damage=damage, values=_NOISE))
+    for share in (0.5, 0.9) if name != "rle" else ():
+        damage = partial(_closed, share=share)
+        CASES.add(f"{name}_closed_after_{share}", partial(_broken, syntax=syntax, damage=damage, values=_NOISE))
+
+
+def _byte(stream: bytes, mark: bytes, offset: int, value: int) -> bytes:
+    at = stream.index(mark) + offset
+    return stream[:at] + bytes([value]) + stream[at + 1 :]
+
+
+# Each of these once ended the process, by GDCM or a panic.
+for name, syntax, damage in (
+    ("jpeg_sv1_of_88_bits", CODED["jpeg_sv1"], partial(_byte, mark=b"\xff\xc3", offset=4, value=0x58)),
+    ("jpeg_sv1_without_table", CODED["jpeg_sv1"], partial(_byte, mark=b"\xff\xc4", offset=1, value=0)),
+    ("jpeg_2000_of_1_bit", CODED["jpeg_2000"], partial(_byte, mark=b"\xff\x51", offset=40, value=0)),
+    ("jpeg_2000_of_33_levels", CODED["jpeg_2000"], partial(_byte, mark=b"\xff\x52", offset=9, value=33)),
+    ("rle_beyond_the_image", CODED["rle"], lambda stream: stream[:64] + b"\x81\7" * ((len(stream) - 64) // 2)),
+):
+    CASES.add(name, partial(_broken, syntax=syntax, damage=damage))
+
+
+def _matrix(scan: Scan, folder: Path, **told) -> Wanted:
+    scan.each(**told).save(folder)
+    return refused("bytes of pixels")
+
+
+for name, told in {"columns": {"Columns": SHAPE[0] - 1}, "rows": {"Rows": SHAPE[1] - 1}}.items():
+    CASES.add(f"{name}_told_one_less", lambda folder, told=told: _matrix(Scan(), folder, **told))
+CASES.add("size_below_zero", lambda folder: (_negative(folder), refused("no image"))[1])
+
+
+def _negative(folder: Path) -> None:
+    def tell(item: Dataset, k: int) -> None:
+        for keyword in ("Rows", "Columns"):
+            item.add_new(keyword, "SS", -8)
+
+    Scan(shape=(8, 8, 4)).each(tell).save(folder)
+
+
+for count, told in ((2, ()), (16, ("16 bytes",))):
+
+    @partial(CASES.add, f"padded_by_{count}_bytes")
+    def _(folder: Path, count: int = count, told: tuple[str, ...] = told) -> Wanted:
+        scan = Scan().each(lambda item, k: setattr(item, "PixelData", item.PixelData + bytes(count))).save(folder)
+        return warned(scan.truth, *told) if told else right(scan.truth)
+
+
+@CASES
+def sequence_without_its_end(folder: Path) -> Wanted:
+    inner = Dataset()
+    inner.CodeMeaning = SECRET
+    scan = Scan().each(ProcedureCodeSequence=[inner], only=[3])
+    scan[3]["ProcedureCodeSequence"].is_undefined_length = True
+    path = scan.save(folder) and folder / "3.dcm"
+    path.write_bytes(path.read_bytes().replace(b"\xfe\xff\xdd\xe0\0\0\0\0", b""))
+    return warned(scan.truth.without(3), "missing").out(r"^3\.dcm: .*sequence")
 
 
 @CASES

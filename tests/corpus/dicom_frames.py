@@ -293,3 +293,62 @@ for count in ("1", "0", "", "-1", SECRET):
     def _(folder: Path, count: bytes = count.encode()) -> Wanted:
         scan = Scan().each(lambda item, k: raw_element(item, "NumberOfFrames", count)).save(folder)
         return right(scan.truth) if count in (b"1", b"") else either(anyhow(scan.truth), refused("frame|pixel|damaged"))
+
+
+def _frames(folder: Path, group: str, tag: str, values: list, at: float) -> Wanted:
+    """Two sets in one file, told apart by a tag of a functional group."""
+    scans = [Scan(add=600 * t, at=np.arange(8) + at * t) for t in range(2)]
+    whole = enhanced([scan[k] for k in range(8) for scan in scans])
+    for n, item in enumerate(whole.PerFrameFunctionalGroupsSequence):
+        setattr(item, group, [_dataset(**{tag: values[n % 2]})])
+    save(whole, folder / "all.dcm")
+    return warned(*(scan.truth for scan in scans), f"2 sets.*{tag}")
+
+
+_TOLD: dict[str, tuple[str, list]] = {
+    "TemporalPositionIndex": ("FrameContentSequence", [1, 2]), "DiffusionBValue": ("MRDiffusionSequence", [0.0, 900.0]),
+    "EffectiveEchoTime": ("MREchoSequence", [10.0, 90.0]), "KVP": ("CTXRayDetailsSequence", [80.0, 140.0]),
+    "ComplexImageComponent": ("MRImageFrameTypeSequence", ["REAL", "IMAGINARY"]),
+    "FrameType": ("CTImageFrameTypeSequence", [["ORIGINAL", "PRIMARY", "A"], ["ORIGINAL", "PRIMARY", "B"]]),
+    "NominalPercentageOfCardiacPhase": ("CardiacSynchronizationSequence", [10.0, 60.0]),
+}  # fmt: skip
+for tag, (group, values) in _TOLD.items():
+    for at in (0.0, 0.5):
+        CASES.add(f"enhanced_sets_by_{tag}_at_{at}", partial(_frames, group=group, tag=tag, values=values, at=at))
+
+
+@CASES
+def enhanced_with_a_localizer_frame(folder: Path) -> Wanted:
+    scan = Scan()
+    whole = enhanced(scan)
+    for n, item in enumerate(whole.PerFrameFunctionalGroupsSequence):
+        item.MRImageFrameTypeSequence = [_dataset(FrameType=["ORIGINAL", "PRIMARY", "M" if n < 7 else "LOCALIZER"])]
+    save(whole, folder / "all.dcm")
+    return anyhow(scan.truth.without(7)).out("localizer")
+
+
+@CASES
+def enhanced_with_unknown_representation_in_a_group(folder: Path) -> Wanted:
+    path = save(enhanced(Scan()), folder / "all.dcm")
+    content = path.read_bytes()
+    group = bytes.fromhex("20001391")  # PlanePositionSequence
+    path.write_bytes(content.replace(group + b"SQ", group + b"QQ"))
+    return refused("damaged|unreadable|frame|truncated")
+
+
+for name, element in {
+    "file_names_as_numbers": ("DirectoryRecordSequence", "SQ", [_dataset(ReferencedFileID="A")]),
+    "records_as_bytes": ("DirectoryRecordSequence", "OB", b"abcdef"),
+}.items():
+
+    @partial(CASES.add, f"dicomdir_with_{name}")
+    def _(folder: Path, element: tuple = element) -> Wanted:
+        whole = Dataset()
+        whole.SOPClassUID = "1.2.840.10008.1.3.10"
+        whole.add_new(*element)
+        if element[1] == "SQ":
+            item = Dataset()
+            item.add_new("ReferencedFileID", "US", 5)
+            whole.DirectoryRecordSequence = [item]
+        save(whole, folder / "DICOMDIR")
+        return refused("DICOMDIR")

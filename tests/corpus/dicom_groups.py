@@ -276,3 +276,94 @@ def half_of_the_images_turned_by_180_degrees(folder: Path) -> Wanted:
 @CASES
 def far_from_the_origin(folder: Path) -> Wanted:
     return right(Scan(axial(origin=(1012.5, -980.25, -2021.75)), values=Scan().truth.values).save(folder).truth)
+
+
+def _crossed(folder: Path, names: tuple[str, str], values: tuple[list, list], at: float = 0.0) -> Wanted:
+    """Two times two sets; those that differ in the second tag lie `at` steps apart."""
+    truths = []
+    for t, one in enumerate(values[0]):
+        for u, two in enumerate(values[1]):
+            scan = Scan(add=600 * t + 90 * u, at=np.arange(8) + at * u, **{names[0]: one, names[1]: two})
+            scan.each(SOPInstanceUID=lambda k, t=t, u=u: f"1.2.99.{t}.{u}.{k}").save(folder, f"{{}}_{t}{u}.dcm")
+            truths.append(scan.truth)
+    return warned(*truths, f"{names[0]}.*{names[1]}|{names[1]}.*{names[0]}")
+
+
+_ECHOES = ["10", "90"]
+CASES.add(
+    "two_times_of_two_echoes",
+    partial(_crossed, names=("TemporalPositionIdentifier", "EchoTime"), values=([1, 2], _ECHOES)),
+)
+CASES.add(
+    "two_times_of_two_echoes_at_half_steps",
+    partial(_crossed, names=("AcquisitionNumber", "EchoTime"), values=([1, 2], _ECHOES), at=0.5),
+)
+_SPLITS: dict[str, list] = {
+    "TemporalPositionIdentifier": [1, 2], "DiffusionBValue": [0.0, 900.0], "KVP": ["80", "140"],
+    "NominalPercentageOfCardiacPhase": [10.0, 40.0], "FrameReferenceTime": ["1000", "2000"],
+    "ContentTime": ["100001", "100002"], "ComplexImageComponent": ["REAL", "IMAGINARY"],
+}  # fmt: skip
+
+
+def _two(folder: Path, tag: str, values: list, at: float = 0.0, drop: int | None = None, wanted: str = "") -> Wanted:
+    truths = []
+    for t, value in enumerate(values):
+        scan = Scan(add=600 * t, at=np.arange(8) + at * t, **{tag: value})
+        scan.each(SOPInstanceUID=lambda k, t=t: f"1.2.99.{t}.{k}", InstanceNumber=lambda k, t=t: 2 * k + t)
+        if t == 1 and drop is not None:
+            scan.drop(drop)
+        truths.append(scan.save(folder, f"{{}}_{t}.dcm").truth)
+    return warned(*truths, f"2 sets.*{tag}", wanted)
+
+
+for tag, values in _SPLITS.items():
+    CASES.add(f"split_by_{tag}", partial(_two, tag=tag, values=values))
+    CASES.add(f"split_by_{tag}_with_one_lacking_its_last", partial(
+        _two, tag=tag, values=values, drop=7, wanted="no image at 1 of the places"))  # fmt: skip
+    if tag not in ("FrameReferenceTime", "ContentTime"):
+        CASES.add(f"split_at_half_steps_by_{tag}", partial(_two, tag=tag, values=values, at=0.5))
+CASES.add("split_where_places_jitter", partial(_two, tag="TriggerTime", values=["0", "40"], at=0.004))
+
+
+@CASES
+def places_jitter_and_no_tag_tells(folder: Path) -> Wanted:
+    for t in range(2):
+        scan = Scan(add=600 * t, at=np.arange(8) + 0.004 * t)
+        scan.each(SOPInstanceUID=lambda k, t=t: f"1.2.99.{t}.{k}").save(folder, f"{{}}_{t}.dcm")
+    return refused(_ONE_PLACE)
+
+
+@CASES
+def interleaved_acquisitions(folder: Path) -> Wanted:
+    return right(Scan(AcquisitionNumber=lambda k: k % 2, AcquisitionTime=lambda k: f"10000{k % 2}").save(folder).truth)
+
+
+for name, texts in {"written_in_two_ways": ["92", "92.0"], "measured": ["4.602", "4.603"]}.items():
+    CASES.add(
+        f"echo_time_{name}",
+        lambda folder, texts=texts: right(Scan(EchoTime=lambda k: texts[k % 2]).save(folder).truth),
+    )
+
+
+@CASES
+def two_kernels_and_one_image_of_another(folder: Path) -> Wanted:
+    scans = [Scan(add=600 * t, at=np.arange(8) + 0.5 * t, ConvolutionKernel="AB"[t]) for t in range(2)]
+    scans.append(Scan(shape=(12, 10, 1), at=np.array([8.25]), ConvolutionKernel="C"))
+    for t, scan in enumerate(scans):
+        scan.each(SOPInstanceUID=lambda k, t=t: f"1.2.99.{t}.{k}").save(folder, f"{{}}_{t}.dcm")
+    return warned(*(scan.truth for scan in scans[:2]), "ConvolutionKernel").out(r"^0_2\.dcm: .*ConvolutionKernel")
+
+
+@CASES
+def two_frames_of_reference_of_two_images_each(folder: Path) -> Wanted:
+    scans = [Scan(add=600 * t, shape=(12, 10, 2), at=np.arange(2) + 0.5 * t) for t in range(2)]
+    for t, scan in enumerate(scans):
+        scan.each(SOPInstanceUID=lambda k, t=t: f"1.2.99.{t}.{k}", FrameOfReferenceUID=f"1.2.5.{t}")
+        scan.save(folder, f"{{}}_{t}.dcm")
+    return anyhow(*(scan.truth for scan in scans))
+
+
+@CASES
+def frame_of_reference_of_each_image(folder: Path) -> Wanted:
+    uids = {"FrameOfReferenceUID": lambda k: f"1.2.5.{k}", "StudyInstanceUID": lambda k: f"1.2.6.{k}"}
+    return right(Scan(**uids).save(folder).truth)

@@ -273,3 +273,87 @@ def two_images_at_one_position(folder: Path) -> Wanted:
     Scan().save(folder)
     save(other(Scan(add=300)[4]), folder / "other.dcm")
     return refused(_ONE_PLACE)
+
+
+for word in ("LOCALIZER", "SCOUT", "SCANOSCOPE", "MOSAIC"):
+    CASES.add(
+        f"{word.lower()}_by_image_type",
+        partial(_strange, tags={"ImageType": ["ORIGINAL", "PRIMARY", "M", word]}, reason="localizer|mosaic.*split"),
+    )
+
+
+@CASES
+def same_padded_image_twice(folder: Path) -> Wanted:
+    scan = Scan().pixels(lambda array, k: np.where(np.arange(12) < 3, -2000, array))
+    for item in scan:
+        item.add_new("PixelPaddingValue", "SS", -2000)
+    scan.save(folder)
+    save(other(scan[2]), folder / "again.dcm")
+    valid = np.broadcast_to((np.arange(12) >= 3)[:, None, None], scan.shape)
+    return warned(scan.truth.but(valid=valid), r"twice")
+
+
+@CASES
+def blank_slice_of_two_times_and_one_true_copy(folder: Path) -> Wanted:
+    scans = [Scan(add=600 * t, AcquisitionNumber=t) for t in range(2)]
+    truths = []
+    for t, scan in enumerate(scans):
+        scan.each(SOPInstanceUID=lambda k, t=t: f"1.2.99.{t}.{k}", PixelData=bytes(240), only=[0])
+        scan.each(SOPInstanceUID=lambda k, t=t: f"1.2.99.{t}.{k}").save(folder, f"{{}}_{t}.dcm")
+        values = scan.truth.values.copy()
+        values[..., 0] = -1024
+        truths.append(scan.truth.but(values=values))
+    save(scans[0][3], folder / "copy.dcm")
+    return warned(*truths, r"twice.*copy\.dcm")
+
+
+@CASES
+def tiny_steps_with_one_missing(folder: Path) -> Wanted:
+    scan = Scan(axial((0.009, 0.009, 0.009)), (12, 10, 9), values=Scan(shape=(12, 10, 9)).truth.values).drop(4)
+    return warned(scan.save(folder).truth, r"missing\D*1\b")
+
+
+@CASES
+def two_slices_with_rounded_origins(folder: Path) -> Wanted:
+    scan = Scan(axial((0.8, 0.9, 0.5)), (12, 10, 2))
+    place(scan[1], (0.01, 0, 0))
+    return right(scan.save(folder).truth)
+
+
+@CASES
+def last_slice_truncated(folder: Path) -> Wanted:
+    scan = Scan().save(folder)
+    (folder / "7.dcm").write_bytes((folder / "7.dcm").read_bytes()[:-40])
+    return warned(scan.truth.without(7), r"refused.*7\.dcm").out(r"^7\.dcm: ")
+
+
+for name, content in {"far": b"0\\0\\1e308", "far_below": b"0\\0\\-1.7e308"}.items():
+
+    @partial(CASES.add, f"position_{name}")
+    def _(folder: Path, content: bytes = content) -> Wanted:
+        scan = Scan().each(lambda item, k: raw_element(item, "ImagePositionPatient", content), only=[7]).save(folder)
+        return warned(scan.truth.without(7), r"refused.*7\.dcm").out(r"^7\.dcm: position")
+
+
+for name, content in {"huge": b"1e308\\1e308", "with_underscore": b"1_5\\1"}.items():
+
+    @partial(CASES.add, f"spacing_{name}")
+    def _(folder: Path, content: bytes = content) -> Wanted:
+        Scan().each(lambda item, k: raw_element(item, "PixelSpacing", content)).save(folder)
+        return refused("PixelSpacing")
+
+
+for modality in ("DX", "MG", "CR", "US"):
+
+    @partial(CASES.add, f"two_views_{modality}")
+    def _(folder: Path, modality: str = modality) -> Wanted:
+        scan = Scan(axial((1, 1, 1)), (12, 10, 2), Modality=modality, ImagePositionPatient=None, SliceThickness=None)
+        scan.save(folder)
+        return right(*(scan.truth.slices([k]).but(placed=False) for k in range(2)))
+
+
+@CASES
+def radiograph_with_spacing_at_the_detector(folder: Path) -> Wanted:
+    tags = dict.fromkeys(("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing"))
+    scan = Scan(axial((0.8, 0.9, 1)), (12, 10, 1), Modality="DX", ImagerPixelSpacing=["0.9", "0.8"], **tags)
+    return warned(scan.save(folder).truth.but(placed=False), "ImagerPixelSpacing")

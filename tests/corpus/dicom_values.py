@@ -17,8 +17,10 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
+from pydicom.tag import Tag
 
 from corpus.common import SECRET, Table, Truth, Wanted, anyhow, either, refused, right, warned
 from corpus.scans import Scan, raw_element
@@ -183,6 +185,39 @@ CASES.add(
     "padding_with_fractional_slope",
     partial(_padded, pad=-2000, intercept=0, RescaleSlope="0.5", wanted=lambda t: right(t.but(values=t.values * 0.5))),
 )
+
+
+@CASES
+def patient_id_of_unknown_representation(folder: Path) -> Wanted:
+    def tell(item: Dataset, k: int) -> None:
+        content = "Müller77".encode("latin-1")
+        item._dict[Tag("PatientID")] = RawDataElement(Tag("PatientID"), "UN", len(content), content, 0, False, True)
+
+    return right(Scan(SpecificCharacterSet="ISO_IR 100").each(tell).save(folder).truth.but(patient="Müller77"))
+
+
+@CASES
+def padding_of_two_values(folder: Path) -> Wanted:
+    Scan().each(lambda item, k: item.add_new("PixelPaddingValue", "SS", [-2000, -1999])).save(folder)
+    return refused("PixelPaddingValue")
+
+
+for kind, dtype, limit in (("Float", "<f4", None), ("Float", "<f4", -9e8), ("DoubleFloat", "<f8", None)):
+
+    @partial(CASES.add, f"padding_of_{kind}{'_range' if limit else ''}")
+    def _(folder: Path, kind: str = kind, dtype: str = dtype, limit: float | None = limit) -> Wanted:
+        scan = Scan(**_BARE, Modality="MR", PixelRepresentation=None, BitsStored=None, HighBit=None)
+        valid = np.ones(scan.shape, bool)
+        valid[_MARKED[::-1]] = False
+        for k, item in enumerate(scan):
+            pixels = np.where(valid[..., k], scan.truth.values[..., k] / 4, -1e9 if k % 2 or not limit else limit)
+            item.BitsAllocated = 8 * np.dtype(dtype).itemsize
+            setattr(item, f"{kind}PixelData", pixels.T.astype(dtype).tobytes())
+            setattr(item, f"{kind}PixelPaddingValue", -1e9)
+            if limit is not None:
+                setattr(item, f"{kind}PixelPaddingRangeLimit", limit)
+            del item.PixelData
+        return anyhow(scan.save(folder).truth.but(values=scan.truth.values / 4, valid=valid))
 
 
 @CASES

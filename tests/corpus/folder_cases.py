@@ -36,6 +36,7 @@ for name, content in {
     "preamble.dcm": _PREAMBLE, "preamble_cut.dcm": _PREAMBLE[:130], "preamble_noise.dcm": _PREAMBLE + _NOISE,
     "preamble_zeros.dcm": _PREAMBLE + bytes(3000), "zeros.dcm": bytes(3000), "ones.dcm": b"\xff" * 3000,
     "picture.jpg": b"\xff\xd8\xff\xe0\0\x10JFIF\0" + _NOISE, "letter.zip": b"PK\3\4" + _NOISE,
+    "picture.png": b"\x89PNG\r\n\x1a\n" + _NOISE, "volume.mgh": b"\0\0\0\1\0\0\1\0" + _NOISE,
     "group8.dcm": b"\x08\x00\x05\x00" + _NOISE, "secret.txt": SECRET.encode() * 50,
 }.items():  # fmt: skip
 

@@ -13,8 +13,6 @@
 
 from __future__ import annotations
 
-import gzip
-import zlib
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -36,89 +34,12 @@ from corpus.common import (
     right,
     warned,
 )
+from corpus.itk_files import SPACES, TYPES, mha, nrrd, numbers
 from corpus.nifti_places import oblique
 
-__all__ = ["CASES"]
+__all__ = ["CASES", "mha", "nrrd"]
 
 CASES = Table()
-_SPACES = {"left-posterior-superior": (-1, -1, 1), "right-anterior-superior": (1, 1, 1), "LPS": (-1, -1, 1),
-           "left-anterior-superior": (-1, 1, 1), "RAS": (1, 1, 1)}  # fmt: skip
-_TYPES = {"i2": ("short", "SHORT"), "u2": ("ushort", "USHORT"), "u1": ("uchar", "UCHAR"), "i1": ("signed char", "CHAR"),
-          "i4": ("int", "INT"), "u4": ("uint", "UINT"), "f4": ("float", "FLOAT"), "f8": ("double", "DOUBLE"),
-          "i8": ("longlong", "LONG_LONG"), "u8": ("ulonglong", "ULONG_LONG")}  # fmt: skip
-
-
-def _numbers(values) -> str:
-    return ",".join(f"{0.0 + value:.12g}" for value in values)
-
-
-def nrrd(
-    folder: Path, file: str = "a.nrrd", *, affine=AXIAL, values=None, dtype="i2", endian="<", encoding="raw",
-    space: str | None = "left-posterior-superior", data: str | None = None, damage: Callable = bytes,
-    head_damage: Callable = str, **fields: str | None,
-) -> Truth:  # fmt: skip
-    """
-    Write a NRRD file.
-
-    Args:
-        encoding: raw, gzip or ascii.
-        data: the name of a detached data file.
-        damage: called with the data as stored, `head_damage` with the text of the header.
-        fields: further or other header fields, `_` for a blank; None takes one out.
-    """
-    places = positions(affine, SHAPE)
-    values = marker(places) if values is None else values
-    signs = np.array(_SPACES.get(space, (-1, -1, 1)))
-    lps = signs[:, None] * affine[:3]
-    told = {
-        "type": _TYPES[dtype][0], "dimension": str(values.ndim), "space": space, "space dimension": None,
-        "sizes": " ".join(map(str, values.shape)), "kinds": "domain domain domain",
-        "space directions": " ".join(f"({_numbers(lps[:, k])})" for k in range(3)),
-        "endian": "little" if endian == "<" else "big", "encoding": encoding,
-        "space origin": f"({_numbers(lps[:, 3])})", "data file": data,
-    }  # fmt: skip
-    told |= {key.replace("_", " "): value for key, value in fields.items()}
-    text = "NRRD0004\n# by hand\n" + "".join(f"{key}: {value}\n" for key, value in told.items() if value is not None)
-    stored = values.astype(np.dtype(dtype).newbyteorder(endian)).tobytes(order="F")
-    if encoding in ("gzip", "gz"):
-        stored = gzip.compress(stored, mtime=0)
-    if encoding in ("ascii", "text", "txt"):
-        stored = " ".join(map(str, values.ravel(order="F"))).encode()
-    stored = damage(stored)
-    head = head_damage(text).encode()
-    (folder / file).write_bytes(head if data else head + b"\n" + stored)
-    if data and "/" not in data:
-        (folder / data).write_bytes(stored)
-    return Truth(values, places)
-
-
-def mha(
-    folder: Path, file: str = "a.mha", *, affine=AXIAL, values=None, dtype="i2", endian="<", packed=False,
-    data: str = "LOCAL", damage: Callable = bytes, **fields: str | None,
-) -> Truth:  # fmt: skip
-    """Write a MetaImage file; arguments as in `nrrd`."""
-    places = positions(affine, SHAPE)
-    values = marker(places) if values is None else values
-    lps = np.diag([-1, -1, 1]) @ affine[:3]
-    spacing = np.linalg.norm(lps[:, :3], axis=0)
-    stored = values.astype(np.dtype(dtype).newbyteorder(endian)).tobytes(order="F")
-    stored = damage(zlib.compress(stored) if packed else stored)
-    told = {
-        "ObjectType": "Image", "NDims": str(values.ndim), "BinaryData": "True",
-        "BinaryDataByteOrderMSB": str(endian == ">"), "CompressedData": str(packed),
-        "CompressedDataSize": str(len(stored)) if packed else None,
-        "TransformMatrix": _numbers((lps[:, :3] / spacing).T.ravel()).replace(",", " "),
-        "Offset": _numbers(lps[:, 3]).replace(",", " "), "CenterOfRotation": "0 0 0", "AnatomicalOrientation": "RAI",
-        "ElementSpacing": _numbers(spacing).replace(",", " "), "DimSize": " ".join(map(str, values.shape)),
-        "ElementType": f"MET_{_TYPES[dtype][1]}",
-    }  # fmt: skip
-    told |= fields | {"ElementDataFile": fields.get("ElementDataFile", data)}
-    told["ElementDataFile"] = told.pop("ElementDataFile")  # must be the last
-    text = "".join(f"{key} = {value}\n" for key, value in told.items() if value is not None)
-    (folder / file).write_bytes(text.encode() + (stored if data == "LOCAL" else b""))
-    if data != "LOCAL" and "/" not in data:
-        (folder / data).write_bytes(stored)
-    return Truth(values, places)
 
 
 def _add(name: str, write: Callable, wanted=right, split: bool | None = None, **options) -> None:
@@ -151,7 +72,7 @@ def _no_pair(head: str):
 
 _LOW = np.clip(marker(positions(AXIAL, SHAPE)) // 5, 0, 127)
 _VALUES = marker(positions(AXIAL, SHAPE))
-for dtype in _TYPES:
+for dtype in TYPES:
     _both(dtype, values=_LOW, dtype=dtype, wanted=right if dtype not in ("f8", "i8", "u8") else anyhow)
 for dtype in ("i2", "f4"):
     _both(f"big_endian_{dtype}", endian=">", dtype=dtype)
@@ -170,7 +91,7 @@ _add("gzip", nrrd, encoding="gzip")
 _add("gz", nrrd, encoding="gz")
 _add("ascii", nrrd, lambda truth: either(anyhow(truth), refused("ascii|encoding")), encoding="ascii")
 _add("packed", mha, packed=True)
-for space in _SPACES:
+for space in SPACES:
     _add(f"space_{space}", nrrd, space=space)
 _add("space_scanner", nrrd, _guessed("space|orientation", placed=True), space="scanner-xyz")
 _add("no_space", nrrd, _guessed("space|orientation", placed=True), space=None, space_dimension="3")
@@ -266,3 +187,65 @@ _TIMES = {"values": _FOUR["values"], "kinds": "domain domain domain list",
           "space_origin": "(0,0,0)"}  # fmt: skip
 _add("4d", nrrd, _no("split-time|split_time|4-D"), **_TIMES)
 _add("4d_split", nrrd, lambda truth: either(anyhow(*_PARTS), refused("4-D")), split=True, **_TIMES)
+
+for name, space in {
+    "RAST": "RAS", "LAST": "LAS", "LPST": "LPS", "right-anterior-superior-time": "right-anterior-superior",
+    "left-anterior-superior-time": "left-anterior-superior", "left-posterior-superior-time": "left-posterior-superior",
+}.items():  # fmt: skip
+
+    @partial(CASES.add, f"nrrd_space_{name}")
+    def _(folder: Path, name: str = name, space: str = space) -> Wanted:
+        origin = np.array(SPACES.get(space, (-1, 1, 1))) * AXIAL[:3, 3]
+        directions = np.diag(np.array(SPACES.get(space, (-1, 1, 1))) * np.diag(AXIAL)[:3])
+        written = {
+            "space_directions": " ".join(f"({numbers([*column, 0])})" for column in directions) + " (0,0,0,5)",
+            "space_origin": f"({numbers([*origin, 0])})", "kinds": "space space space time",
+        }  # fmt: skip
+        nrrd(folder, values=_VALUES[..., None], space=name, **written)
+        return right(Truth(_VALUES, positions(AXIAL, SHAPE)))
+
+
+def _annexed(write: Callable, name: str, folder: Path) -> Wanted:
+    """Header and voxels are links to a store of contents beside the folder, as git-annex has them."""
+    truth = write(folder, file=name, data="a.raw")
+    for kept in (name, "a.raw"):
+        (folder / kept).rename(folder.parent / f"content of {kept}")
+        (folder / kept).symlink_to(folder.parent / f"content of {kept}")
+    return right(truth)
+
+
+for write, name in ((nrrd, "a.nhdr"), (mha, "a.mhd")):
+    CASES.add(f"{'nrrd' if write is nrrd else 'mha'}_data_linked", partial(_annexed, write, name))
+_NINES = "9" * 400
+_add("size_of_400_digits", nrrd, _no(r"a\.nrrd: .{0,99}$"), sizes=f"{_NINES} 10 8")
+_add("skip_of_400_digits", nrrd, _no(r"a\.nrrd: .{0,99}$"), encoding="gzip", byte_skip=_NINES)
+_add("size_of_400_digits", mha, _no(r"a\.mha: .{0,99}$"), DimSize=f"{_NINES} 10 8")
+_add("skip_of_400_digits", mha, _no(r"a\.mha: .{0,99}$"), HeaderSize=_NINES)
+_LATE = {"DimSize": None, **{f"0008|{k:04x}": "words of a note that is long enough" for k in range(150)}}
+_SIZE = " ".join(map(str, SHAPE))
+
+
+@CASES
+def mha_size_behind_many_notes(folder: Path) -> Wanted:
+    truth = mha(folder, **_LATE)
+    content = (folder / "a.mha").read_bytes()
+    return _put_size(folder, content, truth)
+
+
+@CASES
+def mha_note_of_several_lines(folder: Path) -> Wanted:
+    truth = mha(folder, **_LATE, Name="one\ntwo\nthree", Remark="none")
+    return _put_size(folder, (folder / "a.mha").read_bytes(), truth)
+
+
+def _put_size(folder: Path, content: bytes, truth: Truth) -> Wanted:
+    at = content.index(b"ElementDataFile")
+    (folder / "a.mha").write_bytes(content[:at] + f"DimSize = {_SIZE}\n".encode() + content[at:])
+    return right(truth)
+
+
+_add("matrix_of_other_lengths", mha, _no("TransformMatrix"), TransformMatrix="1 0 0 4 -1 0 0 0 1")
+_ENDS = {"space": None, "space_directions": None, "space_origin": None, "space_dimension": None}
+_add("axis_ends", nrrd, lambda truth: warned(truth.but(places=positions(np.diag([-0.5, -1, 2, 1]), SHAPE)), "orient"),
+     axis_mins="-0.25 -0.5 -1", axis_maxs="5.75 9.5 15", **_ENDS)  # fmt: skip
+_add("hex", nrrd, _no("raw or as gzip"), encoding="hex")

@@ -224,3 +224,51 @@ def secrets_in_the_header(folder: Path) -> Wanted:
         header["descrip"], header["aux_file"], header["db_name"] = SECRET, SECRET, SECRET
 
     return right(Nifti(edit=edit).save(folder))
+
+
+def _coarse(folder: Path, values: np.ndarray, *words: str) -> Wanted:
+    truth = Nifti(values=values, dtype="f8").save(folder)
+    stored = values.astype(np.float32).astype(np.float64)
+    return warned(truth.but(values=stored, tolerance=float(np.abs(values - stored).max())), *words)
+
+
+_STEPS = np.arange(np.prod(SHAPE)).reshape(SHAPE)
+CASES.add("f8_of_small_steps_far_from_0", lambda folder: _coarse(folder, 1e8 + 0.125 + 0.25 * _STEPS, "rounded"))
+CASES.add(
+    "f8_too_close_to_0", lambda folder: _coarse(folder, np.geomspace(1e-60, 1, _STEPS.size).reshape(SHAPE), "become 0")
+)
+CASES.add("f8_all_but_0", partial(one, values=1e-60 * (1 + _STEPS), dtype="f8", wanted=no("float32")))
+CASES.add("scl_slope_0_and_intercept_nan", _scaled(0, np.nan))
+_SMALL_STEPS = lambda truth: warned(truth.but(tolerance=4.0), "rounded to float32")  # noqa: E731
+CASES.add("scl_inter_far_from_0", _scaled(0.25, 1e8, lambda v: v * 0.25 + 1e8, _SMALL_STEPS))
+
+
+def _trailing(folder: Path, dims: list[int], *words: str) -> Wanted:
+    truth = Nifti(edit=lambda header: header["dim"].__setitem__(slice(len(dims)), dims)).save(folder)
+    return warned(truth, *words)
+
+
+CASES.add("4d_with_none", lambda folder: _trailing(folder, [4, *SHAPE, 0], "size of 0"))
+CASES.add("5d_with_none", lambda folder: _trailing(folder, [5, *SHAPE, 1, 0], "size of 0"))
+
+
+def _flat(folder: Path, rank: int, edit: Callable, wanted) -> Wanted:
+    truth = Nifti(shape=(12, 10, 1)).truth
+
+    def bent(header) -> None:
+        header["dim"][0] = rank
+        edit(header)
+
+    Nifti(values=truth.values, shape=(12, 10, 1), forms="s", edit=bent).save(folder)
+    return wanted(truth)
+
+
+def _no_third(header) -> None:
+    for row in "xyz":
+        header[f"srow_{row}"][2] = 0
+
+
+for rank in (2, 3):
+    CASES.add(f"flat_{rank}d_without_thickness", partial(
+        _flat, rank=rank, edit=lambda header: header["pixdim"].__setitem__(3, 0), wanted=right))  # fmt: skip
+    CASES.add(f"flat_{rank}d_without_third_axis", partial(_flat, rank=rank, edit=_no_third, wanted=said("third axis")))

@@ -13,8 +13,10 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import io
+import lzma
 import tarfile
 from collections.abc import Callable
 from functools import partial
@@ -114,7 +116,7 @@ def archive_of_a_volume(folder: Path) -> Wanted:
     with tarfile.open(folder / "a.tar.gz", "w:gz") as archive:
         archive.add(folder / "inner.nii", "inner.nii")
     (folder / "inner.nii").unlink()
-    return refused(r"a\.tar\.gz")
+    return refused(r"a\.tar\.gz: a tar archive within gzip; unpack")
 
 
 for name in ("a.gz", "a.dcm", "a", "a.nii.gz.bak", "a.NII", "a.txt", "a.img", "a.nrrd", "a.mha"):
@@ -228,3 +230,40 @@ def header_with_an_extension(folder: Path) -> Wanted:
     extension = b"\1\0\0\0" + (32).to_bytes(4, "little") + (6).to_bytes(4, "little") + b"S3CR3T".ljust(24, b"\0")
     (folder / "a.nii").write_bytes(nifti.header.binaryblock + extension + nifti.voxels)
     return right(nifti.truth)
+
+
+for names in (("a.Hdr", "a.Img"), ("a.HDR", "a.img"), ("a.Hdr", "a.img.gz")):
+    CASES.add(f"pair_{'_'.join(names)}", lambda folder, names=names: right(_pair(folder, names).truth))
+
+
+@CASES
+def pair_of_voxels_that_begin_as_gzip(folder: Path) -> Wanted:
+    values = Nifti().truth.values.copy()
+    values[0, 0, 0] = -29921  # 1f 8b
+    return right(_pair(folder, values=values).truth)
+
+
+@CASES
+def pair_of_a_damaged_header(folder: Path) -> Wanted:
+    nifti = _pair(folder)
+    nifti.header["datatype"] = 999
+    (folder / "a.hdr").write_bytes(nifti.header.binaryblock)
+    return refused(r"^a\.hdr: damaged", r"^a\.img: .*a\.hdr")
+
+
+@CASES
+def gz_of_tiny_members(folder: Path) -> Wanted:
+    def split(content: bytes) -> bytes:
+        plain = gzip.decompress(content)
+        return b"".join(gzip.compress(plain[k : k + 100]) for k in range(0, len(plain), 100))
+
+    return right(Nifti().save(folder, "a.nii.gz", split))
+
+
+for name, (change, word) in {
+    "gz_of_gz": (gzip.compress, "gzip within gzip; unpack"),
+    "bz2": (lambda c: bz2.compress(gzip.decompress(c)), "bzip2; unpack"),
+    "xz": (lambda c: lzma.compress(gzip.decompress(c)), "xz; unpack"),
+}.items():  # fmt: skip
+    CASES.add(f"nii_in_{name}", lambda folder, change=change, word=word: (
+        Nifti().save(folder, "a.nii.gz", change), refused(word))[1])  # fmt: skip

@@ -144,3 +144,20 @@ def units_unknown(folder: Path) -> Wanted:
 @CASES
 def units_nonsense(folder: Path) -> Wanted:
     return either(anyhow(Nifti(edit=lambda h: h.__setitem__("xyzt_units", 7)).save(folder)), refused("unit"))
+
+
+@CASES
+def sform_code_negative_beside_qform(folder: Path) -> Wanted:
+    # What nibabel does; the sform of such a file is nobody's.
+    def edit(header) -> None:
+        _sform(np.diag([1.0, 1, 1, 1]))(header)
+        header["sform_code"] = -1
+
+    return warned(Nifti(oblique(), edit=edit).save(folder), "sform code -1")
+
+
+def _nonsense(header) -> None:
+    header["quatern_b"] = 5
+
+
+CASES.add("qform_none_beside_sform", partial(_edit, edit=_nonsense, wanted=said("qform is none")))

@@ -16,7 +16,7 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from corpus.common import SECRET, Table, Wanted, anyhow, either, refused, right
+from corpus.common import SECRET, Table, Wanted, anyhow, either, refused, right, warned
 from corpus.scans import Scan, raw_element
 
 __all__ = ["CASES", "IDENTIFIERS", "write_patients"]
@@ -114,3 +114,21 @@ def write_patients(folder: Path) -> dict[str, str]:
     for number, (name, identifier) in enumerate(IDENTIFIERS.items()):
         Scan(shape=(12, 10, 2), series=number + 1, PatientID=identifier).save(folder / name)
     return IDENTIFIERS
+
+
+CASES.add("patient_id_of_two_values", partial(_one, PatientID="a\\b"))
+
+
+def _half(folder: Path, wanted=right, **tags) -> Wanted:
+    """The second half of the images has other tags."""
+    return wanted(Scan().each(**tags, only=range(4, 8)).save(folder).truth)
+
+
+CASES.add("one_id_for_two_names_and_birth_dates", partial(
+    _half, wanted=lambda truth: refused("two patients"), PatientName="Roe^K", PatientBirthDate="19330303"))  # fmt: skip
+for keyword, value in {"PatientName": "Roe^K", "PatientBirthDate": "19330303"}.items():
+    CASES.add(
+        f"one_id_for_two_of_{keyword}",
+        lambda folder, tags={keyword: value}: _half(folder, lambda truth: warned(truth, "two patients"), **tags),
+    )
+CASES.add("half_without_id_and_birth_date", partial(_half, PatientID="", PatientBirthDate=None))

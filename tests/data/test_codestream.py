@@ -21,7 +21,7 @@ from PIL import Image
 from pydicom.encaps import generate_frames
 from volume_files import axial_affine, world_values, write_series
 
-from monai_ssl.data.dicom.codestream import image_size
+from monai_ssl.data.dicom.codestream import frame_of, is_lossy
 
 
 @pytest.mark.parametrize("name", ["JPEG", "JPEG2000"])
@@ -33,8 +33,8 @@ def test_size_is_the_one_that_pillow_wrote(name, shape):
         options["no_jp2"] = True
     Image.fromarray(np.zeros(shape, np.uint8)).save(stream, name, **options)
     content = stream.getvalue()
-    assert image_size(content[:4096]) == shape
-    assert all(image_size(content[:length]) in (None, shape) for length in range(len(content)))
+    assert frame_of(content[:4096]) == (*shape, 8)
+    assert all(frame_of(content[:length]) in (None, (*shape, 8)) for length in range(len(content)))
 
 
 @pytest.mark.parametrize("syntax", [pydicom.uid.JPEG2000Lossless, pydicom.uid.JPEGLSLossless])
@@ -43,10 +43,17 @@ def test_size_is_the_one_that_pydicom_wrote(tmp_path, syntax):
     (path,) = write_series(
         tmp_path, axial_affine(), values, change=lambda item, k: item.compress(syntax, generate_instance_uid=False)
     )
-    assert image_size(next(generate_frames(pydicom.dcmread(path).PixelData, number_of_frames=1))) == (33, 40)
+    assert frame_of(next(generate_frames(pydicom.dcmread(path).PixelData, number_of_frames=1))) == (33, 40, 16)
+
+
+@pytest.mark.parametrize("irreversible", [False, True])
+def test_loss_is_the_one_that_pillow_was_asked_for(irreversible):
+    stream = io.BytesIO()
+    Image.new("L", (40, 30)).save(stream, "JPEG2000", irreversible=irreversible)
+    assert is_lossy(pydicom.uid.JPEG2000, stream.getvalue()) == irreversible
 
 
 def test_other_content_tells_nothing():
     random = np.random.default_rng(0)
-    assert all(image_size(random.bytes(int(size))) is None for size in random.integers(0, 5000, 200))
-    assert image_size(b"\xff\xd8" + b"\xff" * 100) is None
+    assert all(frame_of(random.bytes(int(size))) is None for size in random.integers(0, 5000, 200))
+    assert frame_of(b"\xff\xd8" + b"\xff" * 100) is None

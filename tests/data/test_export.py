@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import errno
 import json
+import shutil
 from fractions import Fraction
 from math import floor
 from pathlib import Path
@@ -145,6 +146,16 @@ def test_without_labels_the_table_tells_the_patients(store, tmp_path):
     assert table["patient"].tolist() == store.kept["patient"].tolist()
 
 
+def test_a_store_that_is_not_finished_is_refused(store, tmp_path):
+    shutil.copytree(store.path, tmp_path / "half")
+    settings = json.loads((tmp_path / "half" / "store.json").read_text())
+    (tmp_path / "half" / "store.json").write_text(json.dumps(settings | {"complete": False}))
+    with pytest.raises(ValueError, match="not finished; repeat the command"):
+        export_png(tmp_path / "half", tmp_path / "png", "lung", workers=1)
+    with pytest.raises(ValueError, match="workers must be"):
+        export_png(store, tmp_path / "png", "lung", workers=0)
+
+
 def test_goes_on_where_it_was_stopped(store, tmp_path, monkeypatch):
     whole = pictures(export_png(store, tmp_path / "whole", "lung", workers=2))
     encode, done = cv2.imencode, []
@@ -192,9 +203,9 @@ def test_full_disk_ends_in_one_line_and_the_rest_follows(store, tmp_path, monkey
         ("new", "lungs", "window must be one of lung, .* or minmax, got 'lungs'"),
         ("new", (100, -100), "two finite numbers, the lowest first"),
         ("new", (0, float("nan")), "two finite numbers, the lowest first"),
-        ("store/png", "lung", "neither in the store .* nor around it"),
-        ("store", "lung", "neither in the store .* nor around it"),
-        (".", "lung", "neither in the store .* nor around it"),
+        ("store/png", "lung", "neither in .* nor around it"),
+        ("store", "lung", "neither in .* nor around it"),
+        (".", "lung", "neither in .* nor around it"),
         ("foreign", "lung", "not empty, it holds export.json, notes.txt"),
         ("bone", "lung", "holds an export with window bone"),
         ("other", "lung", "holds an export with another store"),

@@ -25,6 +25,7 @@ from volume_files import axial_affine, world_values, write_nifti
 
 from monai_ssl.data import RejectedVolumeError, find_volumes
 from monai_ssl.data.nifti.volume import find_nifti, is_nifti
+from monai_ssl.data.scaling import scaled
 
 SHAPE = (13, 10, 7)
 
@@ -382,10 +383,49 @@ def test_whole_numbers_beyond_float32_are_named(tmp_path):
     nibabel.save(nibabel.Nifti1Image(values, axial_affine(), dtype=np.int64), tmp_path / "a.nii")
     voxels = only(tmp_path).read()
     rounded = np.count_nonzero(values.astype(np.float32).astype(np.int64) != values)
-    assert voxels.warnings == (f"{rounded} of 64 voxels hold whole numbers beyond 16777216, rounded to float32",)
+    assert voxels.warnings[0] == f"{rounded} of 64 voxels hold whole numbers beyond 16777216, rounded to float32"
+    assert "values from 16777216 to 16777279 are rounded to float32, by up to 1, " in voxels.warnings[1]
     _write(tmp_path / "a.nii", np.full((4, 4, 4), 1e300))
     with pytest.raises(RejectedVolumeError, match="exceed float32"):
         only(tmp_path).read()
+
+
+@pytest.mark.parametrize(
+    ("values", "slope", "inter"),
+    [
+        (1e8 + 0.125 + 0.25 * np.arange(1000.0), 1, 0),
+        (np.arange(1000, dtype=np.int16), 0.25, 1e8),
+        (np.concatenate([np.zeros(500), 1e-50 * np.arange(500)]), 1, 0),
+        (np.geomspace(1e-60, 1, 1000), 1, 0),
+        (np.linspace(-1, 1, 1000), 1, 0),
+        (1e5 + np.linspace(-1, 1, 1000), 1, 0),
+        (np.full(1000, 0.1), 1, 0),
+        (np.where(np.arange(1000) % 9, 1e8 + 0.3 * np.arange(1000), np.nan), 1, 0),
+    ],
+)
+def test_what_float32_cannot_hold_is_told_with_figures(values, slope, inter):
+    exact = values * np.float64(slope) + inter
+    seen = exact[np.isfinite(exact)]
+    with np.errstate(under="ignore"):
+        stored = seen.astype(np.float32).astype(np.float64)
+    off, span = np.abs(seen - stored).max(), np.ptp(seen)
+    vanished = np.count_nonzero(seen) - np.count_nonzero(stored)
+    if span and not np.ptp(stored):
+        with pytest.raises(ValueError, match="are all 0 in float32"):
+            scaled(values.copy(), slope, inter)
+        return
+    array, warnings = scaled(values.copy(), slope, inter)
+    np.testing.assert_array_equal(array, exact.astype(np.float32))
+    text = " ".join(warnings)
+    assert (f"by up to {off:.3g}" in text) == (off > 1e-5 * span > 0)
+    assert (f"{vanished} of 1000 voxels are too close to 0" in text) == (vanished > 0)
+
+
+def test_small_and_large_pieces_are_judged_together():
+    # The first piece alone would look blurred, the second gives the range.
+    values = np.concatenate([1e6 + 0.01 * np.arange(1 << 17), np.full(1 << 17, -1e6)])
+    assert scaled(values)[1] == ()
+    assert "rounded to float32" in scaled(np.tile(1e6 + 0.01 * np.arange(1 << 10), 1 << 8))[1][0]
 
 
 def _bomb(path: Path, size: int, claimed: tuple[int, int, int]) -> Path:

@@ -251,7 +251,7 @@ def test_refusals(tmp_path):
     with pytest.raises(ValueError, match=r"slices .* got 4"):
         make_phantoms(tmp_path, slices=4)
     (tmp_path / "mine.txt").write_text("keep")
-    with pytest.raises(ValueError, match=r"not empty, it holds mine\.txt; name a new"):
+    with pytest.raises(ValueError, match=r"not empty, it holds mine\.txt; choose a new"):
         make_phantoms(tmp_path, **SMALL)
     with pytest.raises(ValueError, match=r"mine\.txt: is a file"):
         make_phantoms(tmp_path / "mine.txt", **SMALL)

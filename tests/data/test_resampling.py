@@ -12,16 +12,20 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 import scipy.ndimage
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from monai.data import MetaTensor
 from monai.transforms import Spacing
 from volume_files import axial_affine, world_values, write_nifti, write_series
 
 from monai_ssl.data import Voxels, slice_volumes
 from monai_ssl.data.resampling import axis_weights, resample
+from monai_ssl.data.slice_volume import _resized
 from monai_ssl.orientation import slice_positions
 
 SHAPE = (15, 13, 11)
@@ -59,23 +63,43 @@ def test_finer_is_as_monai_spacing(random):
     np.testing.assert_allclose(new.array, common, atol=1e-4)
 
 
-def test_coarser_is_a_triangle_average(random):
-    line = random.normal(size=21)
-    matrix = axis_weights(np.arange(21.0), 2.5).toarray()
-    for j, weights in enumerate(matrix):
-        taps = np.maximum(0, 1 - np.abs(np.arange(21) - 2.5 * j) / 2.5)
-        np.testing.assert_allclose(weights @ line, taps @ line / taps.sum(), atol=1e-6)
+@pytest.mark.parametrize("pitch", [1.2, 2.5, 4.0])
+def test_coarser_is_a_triangle_average_of_the_lines_between_samples(random, pitch):
+    positions = np.concatenate([np.arange(12.0), [14.0, 14.5], np.arange(16.0, 22)])
+    line = random.normal(size=positions.size)
+    gaps = np.diff(positions)
+    for j, weights in enumerate(axis_weights(positions, pitch).toarray()):
+        place = pitch * j
+        gap = gaps[np.clip(np.searchsorted(positions, place, side="right") - 1, 0, len(gaps) - 1)]
+        half = min(np.sqrt(max(pitch**2 - gap**2, 0)), place, positions[-1] - place)
+        grid = place + max(half, 1e-9) * np.linspace(-1, 1, 20001)
+        triangle = 1 - np.abs(np.linspace(-1, 1, 20001))
+        expected = (np.interp(grid, positions, line) * triangle).sum() / triangle.sum()
+        np.testing.assert_allclose(weights @ line, expected, atol=1e-5)
+
+
+def test_what_is_finer_than_the_new_grid_does_not_alias():
     # A pattern above the new Nyquist frequency is gone instead of folded into a lower one.
-    assert np.abs(matrix[2:-2] @ (-1.0) ** np.arange(21)).max() < 0.1
+    matrix = axis_weights(np.arange(41.0), 2.5).toarray()
+    assert np.abs(matrix[2:-2] @ (-1.0) ** np.arange(41)).max() < 0.02
+    assert np.abs(matrix[2:-2] @ np.cos(2 * np.pi * 0.4 * np.arange(41))).max() < 0.1
 
 
-@pytest.mark.parametrize("pitch", [0.3, 1.0, 1.7, 4.0])
-def test_a_ramp_stays_a_ramp_at_true_positions(pitch):
-    positions = np.array([0.0, 1.0, 1.5, 4.0, 5.0, 6.0, 7.0])
+@settings(max_examples=200, deadline=None)
+@given(
+    pitch=st.floats(0.05, 30),
+    gaps=st.lists(st.floats(0.1, 5), min_size=1, max_size=40) | st.integers(1, 60).map(lambda size: [1.0] * size),
+)
+def test_a_ramp_stays_a_ramp_up_to_both_ends(pitch, gaps):
+    positions = np.concatenate([[0.0], np.cumsum(gaps)])
     weights = axis_weights(positions, pitch).toarray()
+    assert (weights >= 0).all()
     np.testing.assert_allclose(weights.sum(axis=1), 1, atol=1e-6)
-    if pitch <= 0.5:
-        np.testing.assert_allclose(weights @ positions, pitch * np.arange(len(weights)), atol=1e-5)
+    places = np.minimum(pitch * np.arange(len(weights)), positions[-1])
+    np.testing.assert_allclose(weights @ positions, places, atol=1e-6 * positions[-1])
+    assert len(weights) == int(positions[-1] / pitch + 1e-6 * len(positions)) + 1
+    reach = pitch + 2 * max(gaps)
+    assert not weights[np.abs(places[:, None] - positions) > reach].any()
 
 
 def test_uneven_slices_count_where_they_lie():
@@ -86,7 +110,7 @@ def test_uneven_slices_count_where_they_lie():
     np.testing.assert_allclose(slice_positions(new.affine, new.array.shape), np.arange(15.0))
 
 
-@pytest.mark.parametrize("spacing", [(0.6, 0.6, 0.6), (2.2, 1.0, 3.1)])
+@pytest.mark.parametrize("spacing", [(0.6, 0.6, 0.6), (1.7, 1.0, 3.1)])
 def test_padding_never_blends_into_values(random, spacing):
     array = random.integers(100, 200, SHAPE).astype(np.int16)
     valid = random.random(SHAPE) > 0.2
@@ -119,17 +143,24 @@ def test_an_equal_grid_changes_nothing(random):
 
 
 def test_one_slice_stays_and_tilt_is_named(random):
-    array = random.normal(size=(9, 8, 1)).astype(np.float32)
+    array = random.normal(size=(9, 15, 1)).astype(np.float32)
     affine = axial_affine((1, 1, 5))
     affine[1, 2] = 1.5
     new = resample(make_voxels(array, affine), (0.5, 2, 1), 1)
-    assert new.array.shape == (17, 4, 1)
+    assert new.array.shape == (17, 8, 1)
     np.testing.assert_array_equal(new.affine[:3, 2], affine[:3, 2])
     assert "gantry tilt" in new.warnings[0]
 
 
-def test_too_large_and_disordered_are_refused():
+def test_too_large_too_coarse_and_disordered_are_refused():
     voxels = make_voxels(np.zeros(SHAPE, dtype=np.int16))
+    with pytest.raises(ValueError, match="1 x 1 x 1 voxels would be left, and 8 are the fewest"):
+        resample(voxels, (100, 100, 100), 1)
+    with pytest.raises(ValueError, match="15 x 1 x 3 voxels would be left"):
+        resample(voxels, (1, 100, 4), 1)
+    assert resample(voxels, (1, 1, 100), 1).array.shape == (15, 13, 1)
+    with pytest.raises(ValueError, match="millions of GiB"):
+        resample(voxels, (1e-30, 1e-30, 1e-30), 1)
     with pytest.raises(ValueError, match="more than the limit"):
         resample(voxels, (1e-3, 1e-3, 1e-3), 0.5)
     with pytest.raises(ValueError, match="slices at one position"):
@@ -169,3 +200,19 @@ def test_store_at_one_spacing_for_all(tmp_path):
     with pytest.raises(ValueError, match=r"rejected\.csv"):
         slice_volumes(tmp_path / "in", refused, spacing=0.001, workers=1)
     assert "at a spacing of 0.001 x 0.001 x 0.001 mm: claims" in (refused / "rejected.csv").read_text()
+
+
+@pytest.mark.parametrize("shape", [(512, 100), (100, 512), (300, 260), (100, 90), (224, 100), (224, 512)])
+def test_each_side_is_resized_by_its_own_method(random, shape):
+    image = random.normal(size=shape).astype(np.float32)
+    found = _resized(image, 224)
+    assert found.shape == (224, 224)
+    step = image
+    for axis in sorted((0, 1), key=lambda axis: -shape[axis]):  # what shrinks comes first
+        size = (step.shape[1], 224) if axis == 0 else (224, step.shape[0])
+        method = cv2.INTER_AREA if shape[axis] >= 224 else cv2.INTER_LINEAR
+        step = cv2.resize(step, size, interpolation=method)
+    np.testing.assert_allclose(found, step, atol=1e-5)
+    if shape[0] == 512:  # stripes finer than the new pixels do not come back as coarse ones
+        stripes = np.repeat((np.arange(512)[:, None] % 2).astype(np.float32), shape[1], axis=1)
+        assert np.ptp(_resized(stripes, 224)) < 0.3

@@ -60,7 +60,7 @@ def check_unfinished(output, expected, caplog):
     with caplog.at_level(logging.WARNING):
         store = SliceStore.open(output)
     volumes = store.settings["counts"]["volumes"]
-    assert f"unfinished, {volumes} of its volumes are sliced and {12 - volumes} are left" in caplog.text
+    assert f"unfinished, volumes sliced: {volumes}, left: {12 - volumes}" in caplog.text
     assert store.settings["complete"] is False
     assert store.table["volume"].nunique() == volumes
     for i in range(0, len(store), 7):

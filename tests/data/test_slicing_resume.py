@@ -236,7 +236,7 @@ def test_other_arguments_are_refused_and_named(slicer, source, options, tmp_path
     with pytest.raises(ValueError, match="another key"):
         slice_volumes(source / "in", output, **{**options, "pseudonym_key": "other"})
     assert digests(output) == before
-    with pytest.raises(ValueError, match="slicing was stopped, and goes on with the same command"):
+    with pytest.raises(ValueError, match="was stopped: repeat the command that began it"):
         SliceStore.open(output)
 
 

@@ -17,52 +17,41 @@ from __future__ import annotations
 import io
 import logging
 import os
-import struct
 import warnings
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import pydicom
-from pydicom.dataset import Dataset, FileDataset
-from pydicom.filebase import DicomBytesIO
-from pydicom.filereader import read_file_meta_info
-from pydicom.filewriter import write_file_meta_info
-from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.dataset import FileDataset
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+)
 
+from monai_ssl.data.dicom.scan import scan_meta
 from monai_ssl.data.limits import check_size, most_bytes
 
-__all__ = ["PixelData", "is_dicom", "locate_pixels", "open_dicom", "quietly", "read_dataset"]
+__all__ = ["Inflated", "State", "is_dicom", "open_dicom", "quietly", "read_dataset", "state_of"]
 
-_DEFLATED = b"1.2.840.10008.1.2.1.99"
-_META_PREFIX = 132 + 12  # preamble, "DICM", and the element that tells the length of the rest of the meta header
-_INTEGERS = (0x7FE0, 0x0010)
-_PIXEL_TAGS = {_INTEGERS, (0x7FE0, 0x0008), (0x7FE0, 0x0009)}
-_UNDEFINED = 0xFFFFFFFF
-_ITEM, _END = b"\xfe\xff\x00\xe0", b"\xfe\xff\xdd\xe0"
+# Size in bytes, time of the content and of the entry, by which a file is known again.
+State = tuple[int, int, int]
+
+_DEFLATED, _INFLATED = (str(uid).encode() for uid in (DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian))
+# A meta header is far shorter.
+_META, _MOST_META = 1 << 12, 1 << 16
 
 
-@dataclass(frozen=True)
-class PixelData:
-    """
-    Where the pixels of a file lie.
+class Inflated(io.BytesIO):
+    """What a deflated file holds, which is in that state."""
 
-    Attributes:
-        start: of their first byte in the stream.
-        size: their bytes as stored.
-        integers: whether they are integers, not floating-point numbers.
-        state: size in bytes and time of the file; None where the stream is not the file itself.
-        fragments: (start, length) of each compressed piece in the stream; None where they are not compressed.
-    """
-
-    start: int
-    size: int
-    integers: bool
-    state: tuple[int, int] | None
-    fragments: tuple[tuple[int, int], ...] | None
+    def __init__(self, content: bytes, state: State) -> None:
+        super().__init__(content)
+        self.state = state
 
 
 def is_dicom(head: bytes) -> bool:
@@ -106,9 +95,12 @@ def open_dicom(path: Path, max_gib: float) -> Iterator[BinaryIO]:
         OSError: when it cannot be opened.
     """
     with open(path, "rb") as file:
-        head = file.read(1024)
+        head = file.read(_META)
+        meta = scan_meta(head + file.read(_MOST_META)) if _DEFLATED in head else ("", 0)
         file.seek(0)
-        yield _inflated(file, path.stat().st_size, max_gib) if _DEFLATED in head else file
+        if meta is None:  # pydicom may still find that it is deflated, and would inflate it without a bound
+            raise ValueError("damaged DICOM file: a meta header that tells of deflated data cannot be read")
+        yield _inflated(file, meta[1], max_gib) if meta[0] == DeflatedExplicitVRLittleEndian else file
 
 
 def read_dataset(stream: BinaryIO, **options: Any) -> FileDataset:
@@ -130,79 +122,31 @@ def read_dataset(stream: BinaryIO, **options: Any) -> FileDataset:
             syntax = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
             dataset.file_meta.TransferSyntaxUID = syntax if little else ExplicitVRBigEndian
     except Exception as error:  # pydicom raises whatever its parser stumbled over
-        raise ValueError(f"damaged DICOM file ({type(error).__name__})") from error
+        told = f"an element cannot be read, or a sequence does not end ({type(error).__name__})"
+        raise ValueError(f"damaged DICOM file: {told}") from None
     return dataset
 
 
-def locate_pixels(stream: BinaryIO, dataset: Dataset) -> PixelData:
-    """
-    Find the pixels behind a data set that was read up to them.
-
-    Args:
-        stream: as `read_dataset(stream, stop_before_pixels=True)` left it.
-        dataset: what that returned.
-
-    Raises:
-        ValueError: when there are none, or the file ends before they do.
-    """
-    implicit, little = dataset.original_encoding
-    order = "<" if little else ">"
-    head = stream.read(8 if implicit else 12)
-    if len(head) < (8 if implicit else 12):
-        raise ValueError("truncated: the file ends before any pixels")
-    tag = struct.unpack(order + "HH", head[:4])
-    if tag not in _PIXEL_TAGS:
-        raise ValueError("damaged DICOM file: no pixels where they should be")
-    (length,) = struct.unpack(order + "I", head[-4:])
-    start = stream.tell()
-    fragments = None
-    if length == _UNDEFINED:
-        fragments = _fragments(stream)
-        length = sum(size for _, size in fragments)
-    elif (held := stream.seek(0, io.SEEK_END) - start) < length:
-        raise ValueError(f"truncated: {held} bytes of pixels, the file tells of {length}")
-    return PixelData(start, length, tag == _INTEGERS, _state(stream), fragments)
-
-
-def _state(stream: BinaryIO) -> tuple[int, int] | None:
-    if isinstance(stream, io.BytesIO):
-        return None
+def state_of(stream: BinaryIO) -> State:
+    """The state of an open file, or of the one that `open_dicom` has inflated."""
+    if isinstance(stream, Inflated):
+        return stream.state
     status = os.fstat(stream.fileno())
-    return status.st_size, status.st_mtime_ns
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
-def _inflated(file: BinaryIO, size: int, max_gib: float) -> BinaryIO:
+def _inflated(file: BinaryIO, start: int, max_gib: float) -> BinaryIO:
+    state = size, *_ = state_of(file)
+    # The data set is written out below as it lies in the meta header's other syntax: a value of equal length.
+    meta = file.read(start).replace(_DEFLATED, _INFLATED.ljust(len(_DEFLATED), b"\0"))
+    most = most_bytes(size, max_gib)
+    inflate = zlib.decompressobj(-zlib.MAX_WBITS)
     try:
-        meta = read_file_meta_info(file.name)
-        file.seek(_META_PREFIX + meta.FileMetaInformationGroupLength)
-        most = most_bytes(size, max_gib)
-        inflate = zlib.decompressobj(-zlib.MAX_WBITS)
         content = inflate.decompress(file.read(), most)
-    except Exception as error:
-        raise ValueError(f"damaged deflated DICOM file ({type(error).__name__})") from error
+    except zlib.error:
+        raise ValueError("damaged deflated DICOM file") from None
     if not inflate.eof:
         if len(content) >= most:
             check_size(most + 1, size, max_gib)
         raise ValueError("truncated: the deflated data set does not end")
-    meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    prefix = DicomBytesIO()
-    write_file_meta_info(prefix, meta, enforce_standard=False)
-    return io.BytesIO(bytes(128) + b"DICM" + prefix.getvalue() + content)
-
-
-def _fragments(stream: BinaryIO) -> tuple[tuple[int, int], ...]:
-    found = []
-    end = stream.seek(0, io.SEEK_END) if (start := stream.tell()) else 0
-    stream.seek(start)
-    while (tag := stream.read(4)) == _ITEM:
-        length = int.from_bytes(stream.read(4), "little")
-        at = stream.tell()
-        if at + length > end:
-            raise ValueError(f"truncated: {end - at} bytes of a compressed piece of {length}")
-        found.append((at, length))
-        stream.seek(at + length)
-    if tag not in (_END, b""):
-        raise ValueError("damaged DICOM file: compressed pixels are not in pieces")
-    if len(found) < 2:
-        raise ValueError("truncated: no compressed pixels")
-    return tuple(found[1:])  # the first is the offset table
+    return Inflated(meta + content, state)

@@ -19,21 +19,25 @@ from pathlib import Path
 
 import numpy as np
 
-from monai_ssl.data.dicom.header import DicomHeader
+from monai_ssl.data.dicom.image import ImageHeader
 from monai_ssl.data.volume import relative_name
 
-__all__ = ["StackGeometry", "stack_by_number", "stack_by_position"]
+__all__ = ["StackGeometry", "find_places", "places_along", "stack_by_number", "stack_by_position"]
 
 # Slice distances that differ by less count as even; highdicom's spatial.py uses the same relative tolerance.
 _SPACING_TOLERANCE = 0.01
-# Positions written with two decimals make even distances differ by this much.
+# Positions written with two decimals make even distances differ by this much; a step that is as small has more of them.
 _ROUNDING_MM = 0.0101
+_ROUNDING_SHARE = 0.3
 # A gap this close to a multiple of the slice distance is a gap of missing slices.
 _MULTIPLE_TOLERANCE = 0.05
 _SHEAR_DEGREES = 0.2
 _SCATTER_MM = 0.1
-# Two images this close, in mm, are two images at one position.
+# Two images this close, in mm, are two images at one position; so are two that are closer than this share of the usual
+# distance, as where the table or the rounding is not the same at each time point, but not any further apart.
 _SAME_POSITION_MM = 1e-3
+_SAME_POSITION_SHARE = 0.1
+_JITTER_MM = 0.1
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
@@ -53,7 +57,38 @@ class StackGeometry:
     warnings: list[str]
 
 
-def stack_by_position(headers: list[DicomHeader], root: Path) -> StackGeometry:
+def places_along(headers: list[ImageHeader]) -> np.ndarray:
+    """(N,) millimetres along the slice normal of images with a position."""
+    return np.array([header.position for header in headers]) @ _directions(headers[0])[2]
+
+
+def find_places(headers: list[ImageHeader]) -> np.ndarray:
+    """
+    Which images lie at one place.
+
+    Args:
+        headers: alike in orientation, all with a position, or all without one: their number stands for it then, and
+            without that each image has a place of its own.
+
+    Returns:
+        (N,) number of the place of each, in order of place.
+    """
+    if headers[0].position is None:
+        keys = [str(k) if header.number is None else f"#{header.number}" for k, header in enumerate(headers)]
+        return np.unique(keys, return_inverse=True)[1]
+    along = places_along(headers)
+    order = np.argsort(along, kind="stable")
+    gaps = np.diff(along[order])
+    # Half of the way is made in steps of this size or larger ones, however many small ones lie between them.
+    steps = np.sort(gaps)
+    usual = steps[np.searchsorted(np.cumsum(steps), steps.sum() / 2)] if len(steps) else 0.0
+    near = max(_SAME_POSITION_MM, min(_JITTER_MM, _SAME_POSITION_SHARE * usual))
+    places = np.empty(len(headers), dtype=np.int64)
+    places[order] = np.concatenate([[0], np.cumsum(gaps >= near)])
+    return places
+
+
+def stack_by_position(headers: list[ImageHeader], root: Path) -> StackGeometry:
     """
     Order images by their position along the slice normal.
 
@@ -75,12 +110,13 @@ def stack_by_position(headers: list[DicomHeader], root: Path) -> StackGeometry:
     order = np.argsort(along, kind="stable")
     origins, along = origins[order], along[order]
     gaps = np.diff(along)
-    if gaps.size and gaps.min() < _SAME_POSITION_MM:
-        k = int(gaps.argmin())
-        names = (relative_name(headers[order[i]].path, root) for i in (k, k + 1))
+    shared = np.flatnonzero(np.diff(find_places(headers)[order]) == 0)
+    if len(shared):
+        k = int(shared[0])
+        names = (_name(headers[order[i]], root) for i in (k, k + 1))
         raise ValueError(
             f"different images at one position, {along[k]:g} mm along the slice normal, such as {' and '.join(names)}: "
-            "several time points, echoes or reconstructions that no tag tells apart; separate them first"
+            "several time points, echoes or reconstructions that no tag splits into whole sets; separate them first"
         )
     step, offsets = normal * (headers[0].thickness or 1.0), np.zeros(1)
     if len(headers) > 1:
@@ -90,7 +126,7 @@ def stack_by_position(headers: list[DicomHeader], root: Path) -> StackGeometry:
     return StackGeometry([int(k) for k in order], _affine(headers[0], row, column, step, origins[0]), offsets, warnings)
 
 
-def stack_by_number(headers: list[DicomHeader], root: Path) -> StackGeometry:
+def stack_by_number(headers: list[ImageHeader], root: Path) -> StackGeometry:
     """
     Order images without a position by InstanceNumber.
 
@@ -108,11 +144,20 @@ def stack_by_number(headers: list[DicomHeader], root: Path) -> StackGeometry:
     row, column, normal = _directions(headers[0])
     order = sorted(range(len(headers)), key=lambda k: numbers[k] or 0)
     affine = _affine(headers[0], row, column, normal * (headers[0].thickness or 1.0), np.zeros(3))
-    warning = "no position: ordered by InstanceNumber, which may be wrong; origin and slice distance are assumed"
-    return StackGeometry(order, affine, np.arange(len(headers), dtype=np.float64), [warning])
+    warnings = []
+    if len(headers) > 1:
+        warnings = ["no position: ordered by InstanceNumber, which may be wrong; origin and slice distance are assumed"]
+    elif not headers[0].projection:
+        warnings = ["no position: origin and slice distance are assumed"]
+    return StackGeometry(order, affine, np.arange(len(headers), dtype=np.float64), warnings)
 
 
-def _directions(header: DicomHeader) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _name(header: ImageHeader, root: Path) -> str:
+    name = relative_name(header.path, root)
+    return name if header.frame is None else f"frame {header.frame + 1} of {name}"
+
+
+def _directions(header: ImageHeader) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     orientation = np.array(header.orientation or (1, 0, 0, 0, 1, 0), dtype=np.float64)
     row, column = orientation[:3], orientation[3:]
     normal = np.cross(row, column)
@@ -120,7 +165,7 @@ def _directions(header: DicomHeader) -> tuple[np.ndarray, np.ndarray, np.ndarray
 
 
 def _affine(
-    header: DicomHeader, row: np.ndarray, column: np.ndarray, step: np.ndarray, origin: np.ndarray
+    header: ImageHeader, row: np.ndarray, column: np.ndarray, step: np.ndarray, origin: np.ndarray
 ) -> np.ndarray:
     # PixelSpacing is (between rows, between columns); the first array axis runs along a row, from column to column.
     between_rows, between_columns = header.spacing or (1.0, 1.0)
@@ -131,7 +176,7 @@ def _affine(
 
 def _irregularities(gaps: np.ndarray, along: np.ndarray) -> list[str]:
     usual = float(np.median(gaps))
-    if np.abs(gaps - usual).max() <= max(_SPACING_TOLERANCE * usual, _ROUNDING_MM):
+    if np.abs(gaps - usual).max() <= max(_SPACING_TOLERANCE * usual, min(_ROUNDING_MM, _ROUNDING_SHARE * usual)):
         return []
     multiples = gaps / usual
     missing = int((np.rint(multiples) - 1).sum())
@@ -149,9 +194,9 @@ def _irregularities(gaps: np.ndarray, along: np.ndarray) -> list[str]:
 
 def _shear(origins: np.ndarray, offsets: np.ndarray, step: np.ndarray, normal: np.ndarray) -> list[str]:
     warnings = []
-    sideways = step - (step @ normal) * normal
-    angle = float(np.degrees(np.arctan2(np.linalg.norm(sideways), step @ normal)))
-    if angle > _SHEAR_DEGREES:
+    sideways = float(np.linalg.norm(step - (step @ normal) * normal))
+    angle = float(np.degrees(np.arctan2(sideways, step @ normal)))
+    if angle > _SHEAR_DEGREES and sideways * (len(origins) - 1) > np.sqrt(2) * _ROUNDING_MM:
         warnings.append(f"gantry tilt: slices are stacked {angle:.1f} degrees off their normal, a sheared volume")
     scatter = float(np.linalg.norm(origins - origins[0] - offsets[:, None] * step, axis=1).max())
     if scatter > _SCATTER_MM:

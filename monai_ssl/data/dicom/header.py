@@ -14,8 +14,9 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -24,28 +25,31 @@ from pydicom.dataset import Dataset
 from pydicom.tag import Tag
 from pydicom.uid import UID
 
-from monai_ssl.data.dicom.codestream import image_size
-from monai_ssl.data.dicom.file import PixelData, locate_pixels, open_dicom, quietly, read_dataset
-from monai_ssl.data.dicom.plain import Matrix, PlainPixels, find_plain
+from monai_ssl.data.dicom.codestream import check_fragments
+from monai_ssl.data.dicom.directory import describe_directory
+from monai_ssl.data.dicom.file import open_dicom, quietly, read_dataset
+from monai_ssl.data.dicom.image import DicomHeader, ImageHeader, RefusedHeader
+from monai_ssl.data.dicom.pixel_data import PixelData, locate_pixels
+from monai_ssl.data.dicom.place import orientation_of, position_of, spacing_of, thickness_of
+from monai_ssl.data.dicom.plain import Matrix, find_pixels
 from monai_ssl.data.dicom.scan import scan_header
-from monai_ssl.data.dicom.tags import UnreadableTagError, number_of, numbers_of, text_of, value_of
+from monai_ssl.data.dicom.tags import SET_TAGS, number_of, number_or_none, set_tags_of, text_of, value_of
 from monai_ssl.data.limits import check_size
 
-__all__ = ["DicomHeader", "read_headers"]
+__all__ = ["DicomHeader", "no_slice", "read_headers"]
 
 _KEYWORDS = [
+    *SET_TAGS,
     "BitsAllocated",
     "BitsStored",
     "BurnedInAnnotation",
     "Columns",
-    "ConvolutionKernel",
     "DirectoryRecordSequence",
-    "EchoTime",
     "FrameOfReferenceUID",
     "HighBit",
     "ImageOrientationPatient",
     "ImagePositionPatient",
-    "ImageType",
+    "ImagerPixelSpacing",
     "InstanceNumber",
     "LossyImageCompression",
     "Modality",
@@ -74,54 +78,23 @@ _KEYWORDS = [
     "StudyInstanceUID",
 ]
 _TAGS: dict[int, str] = {Tag(keyword): dictionary_VR(keyword) for keyword in _KEYWORDS}
-# Images of one series that differ in these are of two kinds, wherever they lie.
-_KIND = ("EchoTime", "EffectiveEchoTime", "ConvolutionKernel", "ImageType")
-_DICOMDIR = "1.2.840.10008.1.3.10"
 _NO_IMAGES = {
     "1.2.840.10008.5.1.4.1.1.66.4": "a segmentation, not an image",
     "1.2.840.10008.5.1.4.1.1.66.7": "a segmentation, not an image",
     "1.2.840.10008.5.1.4.1.1.481.2": "a dose grid (RTDOSE), not an image",
 }
+_SCOUT = "a localizer (scout image), part of no volume"
+# Of ImageType and FrameType.
+_NO_SLICES = {
+    "LOCALIZER": _SCOUT,
+    "SCANOSCOPE": _SCOUT,
+    "SCOUT": _SCOUT,
+    "MOSAIC": "a mosaic, many slices tiled in one image; split it into slices first",
+}
 _BITS = (8, 16, 32, 64)
-# Direction cosines are written with few digits; further off than this they are no directions.
-_UNIT_TOLERANCE = 0.01
-# Pixel data are padded by a few bytes at most; more means that rows, columns or bits are not what the header tells.
-_MOST_PADDING = 0.25
-# Enough of a compressed image to hold its size.
-_HEAD = 4096
-
-
-@dataclass(frozen=True)
-class DicomHeader:
-    """
-    What decides on the place of one image in a volume; missing tags are None or empty.
-
-    `frame` counts the images of an enhanced multi-frame file from 0, and is None for a single-frame file. `kind` holds
-    echo time, kernel and image type as text, `plain` where uncompressed pixels lie.
-    """
-
-    path: Path
-    frame: int | None
-    study: str
-    series: str
-    instance: str
-    reference: str
-    patient: str
-    person: str
-    modality: str
-    kind: tuple[str, ...]
-    rows: int
-    columns: int
-    spacing: tuple[float, ...] | None
-    position: tuple[float, ...] | None
-    orientation: tuple[float, ...] | None
-    thickness: float | None
-    number: int | None
-    inverted: bool
-    annotated: bool
-    lossy: bool
-    rescaled: bool
-    plain: PlainPixels | None
+# Pixel data are padded by an odd byte, by few writers to a round length. A row or column of them is no padding: then
+# rows, columns or bits are not what the header tells.
+_MOST_PADDING = 256
 
 
 def read_headers(path: Path, max_gib: float) -> list[DicomHeader]:
@@ -133,64 +106,86 @@ def read_headers(path: Path, max_gib: float) -> list[DicomHeader]:
         max_gib: the most that its pixels may take, see `limits.check_size`.
 
     Returns:
-        One header, or one for each frame of an enhanced multi-frame image.
+        One header, or one for each frame of an enhanced multi-frame image; a `RefusedHeader` for a damaged image.
 
     Raises:
-        ValueError: when the file is damaged or holds no greyscale image, saying why.
+        ValueError: when the file is damaged or holds no greyscale image of a series, saying why.
         OSError: when it cannot be opened.
     """
     with quietly(), open_dicom(path, max_gib) as stream:
         dataset = scan_header(stream, _TAGS) or read_dataset(stream, stop_before_pixels=True, specific_tags=_KEYWORDS)
-        if text_of(dataset.file_meta, "MediaStorageSOPClassUID") == _DICOMDIR:
-            raise ValueError(_directory(dataset, path.parent))
-        try:
+        with _explained():
+            if told := describe_directory(dataset, path.parent):
+                raise ValueError(told)
             matrix = _check_image(dataset)
-            pixels = _check_pixels(stream, dataset, matrix, max_gib)
-            if matrix.frames == 1 and "PerFrameFunctionalGroupsSequence" not in dataset:
-                return [_header(dataset, path, None, matrix, pixels)]
-            _check_groups(dataset, matrix.frames)
-            return [_header(dataset, path, frame, matrix, pixels) for frame in range(matrix.frames)]
-        except (TypeError, AttributeError, OverflowError, KeyError) as error:
-            raise ValueError(f"damaged DICOM header ({type(error).__name__})") from error
+        try:
+            with _explained():
+                return _headers(stream, dataset, path, matrix, max_gib)
+        except ValueError as error:
+            return [RefusedHeader(path, None, text_of(dataset, "SeriesInstanceUID"), str(error))]
 
 
-def _header(dataset: Dataset, path: Path, frame: int | None, matrix: Matrix, pixels: PixelData) -> DicomHeader:
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Whatever pydicom stumbles over ends in a ValueError without its text, which may quote values."""
+    try:
+        yield
+    except (ValueError, OSError):  # OSErrors are not of the file's content, ValueErrors tell what is wrong with it
+        raise
+    except Exception as error:
+        raise ValueError(f"damaged DICOM header ({type(error).__name__})") from error
+
+
+def no_slice(types: str) -> str:
+    """Why an image of these ImageType or FrameType values is no slice of a volume; empty when it may be one."""
+    values = types.upper().split("\\")
+    return next((reason for value, reason in _NO_SLICES.items() if value in values), "")
+
+
+def _headers(stream: BinaryIO, dataset: Dataset, path: Path, matrix: Matrix, max_gib: float) -> list[DicomHeader]:
+    pixels = _check_pixels(stream, dataset, matrix, max_gib)
+    if matrix.frames == 1 and "PerFrameFunctionalGroupsSequence" not in dataset:
+        return [_header(dataset, path, None, matrix, pixels)]
+    _check_groups(dataset, matrix.frames)
+    return [_header(dataset, path, frame, matrix, pixels) for frame in range(matrix.frames)]
+
+
+def _header(dataset: Dataset, path: Path, frame: int | None, matrix: Matrix, pixels: PixelData) -> ImageHeader:
     slope, intercept = (number_of(dataset, tag, frame) for tag in ("RescaleSlope", "RescaleIntercept"))
     if slope == 0:
         raise ValueError("rescale slope is 0, so that the values are lost")
-    orientation = numbers_of(dataset, "ImageOrientationPatient", 6, frame)
-    if orientation is not None and not _orthonormal(orientation):
-        raise ValueError("image orientation is not two perpendicular directions")
-    position = numbers_of(dataset, "ImagePositionPatient", 3, frame)
+    position = position_of(dataset, frame)
     if frame and position is None:
         raise ValueError("several frames without positions: a film, or not enough to place them")
-    spacing = numbers_of(dataset, "PixelSpacing", 2, frame)
-    patient = text_of(dataset, "PatientID")
+    spacing, spacing_tag = spacing_of(dataset, frame)
     calibrated = text_of(dataset, "RescaleType", frame) in ("", "HU") or text_of(dataset, "Modality") != "CT"
-    return DicomHeader(
+    return ImageHeader(
         path=path,
         frame=frame,
         study=text_of(dataset, "StudyInstanceUID"),
         series=text_of(dataset, "SeriesInstanceUID"),
         instance=text_of(dataset, "SOPInstanceUID"),
         reference=text_of(dataset, "FrameOfReferenceUID"),
-        patient=patient,
-        person=_person(dataset),
+        patient=text_of(dataset, "PatientID"),
+        # Spelling differs between machines: DOE^JANE and Doe^Jane^^ are one name.
+        name=text_of(dataset, "PatientName").rstrip("^ ").casefold(),
+        birth=text_of(dataset, "PatientBirthDate"),
         modality=text_of(dataset, "Modality"),
-        kind=tuple(text_of(dataset, tag, frame) for tag in _KIND),
+        sets=set_tags_of(dataset, frame),
         rows=matrix.rows,
         columns=matrix.columns,
-        spacing=spacing if spacing and min(spacing) > 0 else None,
+        spacing=spacing,
+        spacing_tag=spacing_tag,
         position=position,
-        orientation=orientation,
-        thickness=_thickness(dataset, frame),
+        orientation=orientation_of(dataset, frame),
+        thickness=thickness_of(dataset, frame),
         number=_whole(dataset, "InstanceNumber"),
         inverted=text_of(dataset, "PhotometricInterpretation") == "MONOCHROME1",
         annotated=text_of(dataset, "BurnedInAnnotation") == "YES",
-        lossy=text_of(dataset, "LossyImageCompression") == "01",
+        lossy=pixels.lossy or text_of(dataset, "LossyImageCompression") == "01",
         rescaled=(slope is not None and intercept is not None and calibrated)
         or bool(value_of(dataset, "ModalityLUTSequence")),
-        plain=find_plain(dataset, matrix, pixels, frame),
+        plain=find_pixels(dataset, matrix, pixels, frame),
     )
 
 
@@ -199,19 +194,20 @@ def _check_image(dataset: Dataset) -> Matrix:
     if kind in _NO_IMAGES:
         raise ValueError(_NO_IMAGES[kind])
     rows, columns = (int(number_of(dataset, tag) or 0) for tag in ("Rows", "Columns"))
-    if not rows or not columns:
+    if rows <= 0 or columns <= 0:
         raise ValueError(f"no image ({kind.name if kind and kind.name != kind else 'of unknown kind, or cut off'})")
     if not text_of(dataset, "SeriesInstanceUID"):
         raise ValueError("no SeriesInstanceUID, so that it belongs to no series")
     photometric = text_of(dataset, "PhotometricInterpretation") or "MONOCHROME2"
     if (number_of(dataset, "SamplesPerPixel") or 1) != 1 or not photometric.startswith("MONOCHROME"):
         raise ValueError("a colour image, not greyscale")
-    if "LOCALIZER" in (value_of(dataset, "ImageType") or ()):
-        raise ValueError("a localizer (scout image), part of no volume")
+    if reason := no_slice(text_of(dataset, "ImageType")):
+        raise ValueError(reason)
     allocated, stored = number_of(dataset, "BitsAllocated"), number_of(dataset, "BitsStored")
     if allocated not in _BITS or not 0 < (stored or allocated) <= allocated:
         raise ValueError(
-            f"{stored} bits stored of {allocated} allocated; of {', '.join(map(str, _BITS))} all can be read"
+            f"{stored or 0:g} bits stored of {allocated or 0:g} allocated; "
+            f"of {', '.join(map(str, _BITS))} all can be read"
         )
     return Matrix(max(1, _whole(dataset, "NumberOfFrames") or 1), rows, columns, int(allocated))
 
@@ -222,69 +218,24 @@ def _check_pixels(stream: BinaryIO, dataset: Dataset, matrix: Matrix, max_gib: f
     expected = matrix.rows * matrix.columns * matrix.frames * width
     if pixels.fragments is None and pixels.size < expected:
         raise ValueError(f"truncated: {pixels.size:,} bytes of pixels, rows and columns need {expected:,}")
-    if pixels.fragments is None and pixels.size > expected * (1 + _MOST_PADDING):
+    most = min(_MOST_PADDING, min(matrix.rows, matrix.columns) * width - 1)
+    if pixels.fragments is None and pixels.size > expected + max(1, most):
         raise ValueError(f"{pixels.size:,} bytes of pixels where rows and columns need {expected:,}")
     if pixels.fragments is not None:
-        _check_fragments(stream, pixels.fragments, matrix)
+        size, syntax = (matrix.rows, matrix.columns), text_of(dataset.file_meta, "TransferSyntaxUID")
+        pixels = replace(pixels, lossy=check_fragments(stream, pixels.fragments, matrix.frames, size, syntax))
     check_size(expected * max(1, 2 // width), pixels.size, max_gib)
     return pixels
 
 
-def _check_fragments(stream: BinaryIO, fragments: tuple[tuple[int, int], ...], matrix: Matrix) -> None:
-    if len(fragments) < matrix.frames:
-        raise ValueError(f"truncated: compressed pixels of {len(fragments)} frames of {matrix.frames:,}")
-    for start, length in fragments if len(fragments) == matrix.frames else fragments[:1]:
-        stream.seek(start)
-        size = image_size(stream.read(min(length, _HEAD)))
-        if size not in (None, (matrix.rows, matrix.columns)):
-            raise ValueError(f"compressed image of {size[1]} x {size[0]}, columns and rows tell otherwise")
-
-
 def _check_groups(dataset: Dataset, frames: int) -> None:
-    groups = len(dataset.get("PerFrameFunctionalGroupsSequence") or ())
+    groups = len(value_of(dataset, "PerFrameFunctionalGroupsSequence") or ())
     if groups == 0:
         raise ValueError(f"{frames} frames without functional groups: a film, or not enough to place them")
     if groups != frames:
         raise ValueError(f"damaged DICOM header: {frames} frames, but functional groups for {groups}")
 
 
-def _directory(dataset: Dataset, folder: Path) -> str:
-    # Nothing is opened through it: what lies in the folder is found without it.
-    records = dataset.get("DirectoryRecordSequence") or ()
-    parts = [record.get("ReferencedFileID") for record in records]
-    names = [[part] if isinstance(part, str) else list(part) for part in parts if part]
-    outside = sum(any(part in ("", ".", "..") or "/" in part or "\\" in part for part in name) for name in names)
-    absent = sum(not folder.joinpath(*name).exists() for name in names) if not outside else 0
-    told = [f"{absent} of the {len(names)} files that it lists are absent"] if absent else []
-    told += [f"{outside} of the {len(names)} files that it lists are no names below its folder"] if outside else []
-    return "; ".join(["a DICOMDIR, not an image; images are found without it", *told])
-
-
-def _orthonormal(orientation: tuple[float, ...]) -> bool:
-    row, column = orientation[:3], orientation[3:]
-    skew = sum(a * b for a, b in zip(row, column, strict=True))
-    return max(abs(math.hypot(*row) - 1), abs(math.hypot(*column) - 1), abs(skew)) < _UNIT_TOLERANCE
-
-
-def _thickness(dataset: Dataset, frame: int | None) -> float | None:
-    for tag in ("SpacingBetweenSlices", "SliceThickness"):
-        try:
-            if number := number_of(dataset, tag, frame):
-                return abs(number)
-        except UnreadableTagError:
-            continue
-    return None
-
-
-def _person(dataset: Dataset) -> str:
-    # Spelling differs between machines: DOE^JANE and Doe^Jane^^ are one name.
-    name = text_of(dataset, "PatientName").rstrip("^ ").casefold()
-    return f"{name} {text_of(dataset, 'PatientBirthDate')}".strip()
-
-
 def _whole(dataset: Dataset, tag: str) -> int | None:
-    try:
-        number = number_of(dataset, tag)
-    except UnreadableTagError:
-        return None
+    number = number_or_none(dataset, tag)
     return None if number is None else int(number)

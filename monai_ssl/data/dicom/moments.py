@@ -10,138 +10,146 @@
 # limitations under the License.
 
 
-"""Several images at one place: the same one twice, time points that can be told apart, or neither."""
+"""Several sets of images in one series, such as time points or echoes, and the tags that tell them apart."""
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections.abc import Iterator
 from itertools import pairwise
-from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
-from monai_ssl.data.dicom.file import open_dicom, read_dataset
-from monai_ssl.data.dicom.header import DicomHeader
-from monai_ssl.data.dicom.tags import MOMENTS, text_of
-from monai_ssl.data.dicom.volume import read_images
-from monai_ssl.data.voxels import RejectedVolumeError
+from monai_ssl.data.dicom.geometry import find_places, places_along
+from monai_ssl.data.dicom.image import ImageHeader
+from monai_ssl.data.dicom.tags import SET_TAGS
 
-__all__ = ["Moment", "split_kinds", "split_moments", "without_copies"]
+__all__ = ["ImageSet", "split_sets"]
 
-Moment = tuple[str, list[DicomHeader]]
-_GROUPS = ["PerFrameFunctionalGroupsSequence", "SharedFunctionalGroupsSequence"]
+# Images that differ in these are of two sets even where they lie between one another. The others may change from slice
+# to slice of one set: acquisitions are interleaved, heart beats are not alike.
+_KINDS = {
+    "TemporalPositionIdentifier",
+    "TemporalPositionIndex",
+    "EchoTime",
+    "EffectiveEchoTime",
+    "DiffusionBValue",
+    "NominalPercentageOfCardiacPhase",
+    "KVP",
+    "ConvolutionKernel",
+    "ComplexImageComponent",
+    "FrameType",
+    "ImageType",
+}
+# Measured rather than set, so that one set may have values that differ by so much, relatively.
+_MEASURED = {"EchoTime", "EffectiveEchoTime", "DiffusionBValue", "KVP"}
+_TOLERANCE = 0.01
+# Fewer images that differ in a kind are strays.
+_FEWEST = 3
+# How much of the places each set must have: all of them, or, where no tag gives such sets, most.
+_SHARES = (1.0, 0.51)
 
 
-def split_moments(headers: list[DicomHeader], max_gib: float) -> list[Moment]:
+class ImageSet(NamedTuple):
     """
-    Tell time points, echoes or reconstructions of one series apart.
-
-    Args:
-        headers: alike in geometry.
-        max_gib: see `open_dicom`.
-
-    Returns:
-        For each moment the keyword of the tag that tells it apart and its images, which lie at the places that those of
-        every other moment lie at, once each. A single one, without a keyword, when there is one image at each place or
-        when no tag tells them apart.
+    Attributes:
+        headers: of its images.
+        tags: that tell it from other sets of its series; empty for the only one.
+        missing: at how many of the places of the other sets it has no image.
+        crowded: whether several of its images lie at one place, since no tag tells them apart.
     """
-    places = _by_place(headers)
-    if len(places) == len(headers):
-        return [("", headers)]
-    told = _moment_tags(headers, max_gib)
-    for tag in MOMENTS:
-        groups: dict[str, list[DicomHeader]] = defaultdict(list)
-        for header in headers:
-            groups[told[header.path, header.frame][tag]].append(header)
-        if len(groups) > 1 and all(
-            len(group) == len(places) and _by_place(group).keys() == places.keys() for group in groups.values()
-        ):
-            # The order of the files, not of the values, which are text.
-            return [(tag, group) for group in sorted(groups.values(), key=lambda group: _order(group[0]))]
-    return [("", headers)]
+
+    headers: list[ImageHeader]
+    tags: tuple[str, ...]
+    missing: int
+    crowded: bool
 
 
-def split_kinds(headers: list[DicomHeader], fewest: int) -> list[list[DicomHeader]]:
+def split_sets(headers: list[ImageHeader]) -> tuple[list[ImageSet], list[tuple[str, ImageHeader]]]:
     """
-    Tell images of differing echo time, kernel or image type apart that are woven into one another.
+    Tell time points, echoes, kernels or the like of one series apart, where they share places or are woven together.
 
     Kinds that lie one behind the other, such as two blocks of an acquisition, stay together.
 
     Args:
         headers: alike in geometry.
-        fewest: kinds with fewer images tell nothing.
-    """
-    kinds: dict[tuple[str, ...], list[DicomHeader]] = defaultdict(list)
-    for header in headers:
-        kinds[header.kind].append(header)
-    if len(kinds) == 1 or min(map(len, kinds.values())) < fewest or headers[0].position is None:
-        return [headers]
-    row, column = np.reshape(headers[0].orientation or (1, 0, 0, 0, 1, 0), (2, 3))
-    along = [np.array([h.position for h in group]) @ np.cross(row, column) for group in kinds.values()]
-    blocks = sorted((places.min(), places.max()) for places in along)
-    woven = any(next_low < high for (_, high), (next_low, _) in pairwise(blocks))
-    return list(kinds.values()) if woven else [headers]
-
-
-def without_copies(
-    headers: list[DicomHeader], root: Path, max_gib: float
-) -> tuple[list[DicomHeader], list[DicomHeader]]:
-    """
-    Leave out images that lie where another one lies and are equal to it, pixel for pixel.
-
-    Args:
-        headers: alike in geometry.
-        root: the folder that names in errors are relative to.
-        max_gib: see `open_dicom`.
 
     Returns:
-        What is left, and the copies.
-
-    Raises:
-        ValueError: when the pixels of one of them cannot be read.
+        The sets; and images of kinds too small for a set, each with the tag that it differs in.
     """
-    copies = []
-    for group in _by_place(headers).values():
-        seen: list[np.ndarray] = []
-        for header in group if len(group) > 1 else ():
-            values = _values(header, root, max_gib)
-            if any(np.array_equal(values, other) for other in seen):
-                copies.append(header)
-            else:
-                seen.append(values)
-    out = {(header.path, header.frame) for header in copies}
-    return [header for header in headers if (header.path, header.frame) not in out], copies
+    return _Splitter(headers).split()
 
 
-def _by_place(headers: list[DicomHeader]) -> dict[tuple, list[DicomHeader]]:
-    places: dict[tuple, list[DicomHeader]] = defaultdict(list)
-    for header in headers:
-        # Without a position the number is all there is; without both every image has a place of its own.
-        place = header.position or (header.number,)
-        places[place if place != (None,) else (header.path,)].append(header)
-    return places
+class _Splitter:
+    def __init__(self, headers: list[ImageHeader]) -> None:
+        self.headers = headers
+        self.places = find_places(headers)
+        self.along = None if headers[0].position is None else places_along(headers)
+        self.values = {tag: _values(headers, tag) for tag in SET_TAGS if any(tag in header.sets for header in headers)}
+        self.strays: list[tuple[str, ImageHeader]] = []
+
+    def split(self) -> tuple[list[ImageSet], list[tuple[str, ImageHeader]]]:
+        sets = self._sets(np.arange(len(self.headers)), (), 0)
+        return sorted(sets, key=lambda one: _order(one.headers[0])), self.strays
+
+    def _sets(self, members: np.ndarray, tags: tuple[str, ...], missing: int) -> list[ImageSet]:
+        crowded = self._count(members) < len(members)
+        if crowded:
+            for share in _SHARES:
+                for tag, groups in self._groups(members):
+                    sets = self._over_the_same_places(members, groups, (*tags, tag), missing, share)
+                    if sets:
+                        return sets
+        for tag, groups in self._groups(members):
+            large = [group for group in groups if len(group) >= _FEWEST]
+            if tag in _KINDS and self._woven(large):
+                self.strays += [(tag, self.headers[k]) for group in groups if len(group) < _FEWEST for k in group]
+                return [one for group in large for one in self._sets(group, (*tags, tag), missing)]
+        return [ImageSet([self.headers[k] for k in members], tags, missing, crowded)]
+
+    def _over_the_same_places(
+        self, members: np.ndarray, groups: list[np.ndarray], tags: tuple[str, ...], missing: int, share: float
+    ) -> list[ImageSet]:
+        """A set or more of each group; none at all when a group lacks places, or still has several images at one."""
+        count, strays = self._count(members), len(self.strays)
+        sets = []
+        for group in groups:
+            held = self._count(group)
+            found = self._sets(group, tags, missing + count - held) if held >= share * count else []
+            if not found or any(one.crowded for one in found):
+                del self.strays[strays:]
+                return []
+            sets += found
+        return sets
+
+    def _groups(self, members: np.ndarray) -> Iterator[tuple[str, list[np.ndarray]]]:
+        for tag, values in self.values.items():
+            told = values[members]
+            if (told != told[0]).any():
+                yield tag, [members[told == value] for value in np.unique(told)]
+
+    def _count(self, members: np.ndarray) -> int:
+        return len(np.unique(self.places[members]))
+
+    def _woven(self, groups: list[np.ndarray]) -> bool:
+        if self.along is None:
+            return False
+        ranges = sorted((self.along[group].min(), self.along[group].max()) for group in groups)
+        return any(next_low < high for (_, high), (next_low, _) in pairwise(ranges))
 
 
-def _moment_tags(headers: list[DicomHeader], max_gib: float) -> dict[tuple[Path, int | None], dict[str, str]]:
-    told = {}
-    by_file: dict[Path, list[int | None]] = defaultdict(list)
-    for header in headers:
-        by_file[header.path].append(header.frame)
-    for path, frames in by_file.items():
-        with open_dicom(path, max_gib) as stream:
-            dataset = read_dataset(stream, stop_before_pixels=True, specific_tags=[*MOMENTS, *_GROUPS])
-        for frame in frames:
-            told[path, frame] = {tag: text_of(dataset, tag, frame) for tag in MOMENTS}
-    return told
-
-
-def _values(header: DicomHeader, root: Path, max_gib: float) -> np.ndarray:
+def _values(headers: list[ImageHeader], tag: str) -> np.ndarray:
+    """(N,) numbers that are equal where the values of a tag are, however they are written."""
+    texts = [header.sets.get(tag, "") for header in headers]
     try:
-        ((_, values, padding),) = read_images([(header.path, header.frame, header.plain)], root, max_gib)
-    except RejectedVolumeError as error:
-        raise ValueError(str(error)) from error
-    return values if padding is None else np.where(padding, np.nan, values)
+        numbers = np.array([float(text or "nan") for text in texts])
+    except ValueError:
+        return np.unique(texts, return_inverse=True)[1]
+    different, values = np.unique(numbers, return_inverse=True)
+    near = _TOLERANCE * np.abs(different[1:]) if tag in _MEASURED else 0.0
+    # NaN, which stands for no value, is the last one, and further off than any.
+    return np.concatenate([[0], np.cumsum(~(np.diff(different) <= near))])[values]
 
 
-def _order(header: DicomHeader) -> tuple[Path, int]:
-    return header.path, header.frame or 0
+def _order(header: ImageHeader) -> tuple[str, int]:
+    return str(header.path), header.frame or 0

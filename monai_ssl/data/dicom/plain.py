@@ -9,24 +9,24 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Uncompressed pixels where the header told that they lie: read without parsing the file once more."""
+"""Pixels where the header told that they lie: uncompressed ones are read without parsing the file once more."""
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
-from monai_ssl.data.dicom.file import PixelData
+from monai_ssl.data.dicom.file import State, state_of
+from monai_ssl.data.dicom.pixel_data import PixelData
 from monai_ssl.data.dicom.tags import UnreadableTagError, number_of, text_of, value_of
 from monai_ssl.data.dicom.values import Encoding, encoding_of
 
-__all__ = ["Matrix", "PlainPixels", "find_plain"]
+__all__ = ["Matrix", "PlainPixels", "StoredPixels", "check_state", "find_pixels"]
 
 _ORDERS: dict[str, str] = {ImplicitVRLittleEndian: "<", ExplicitVRLittleEndian: "<", ExplicitVRBigEndian: ">"}
 _SIGNS: dict[float | None, str] = {0: "u", 1: "i"}
@@ -42,43 +42,66 @@ class Matrix(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class PlainPixels:
+class StoredPixels:
     """
-    Where the pixels of one image lie, as they were found.
+    The pixels of one image as they were found, for a decoder.
 
     Attributes:
-        state: size in bytes and time of the file.
+        state: of the file.
+        surplus: bytes that no pixel needs.
+    """
+
+    state: State
+    surplus: int
+
+
+@dataclass(frozen=True, slots=True)
+class PlainPixels(StoredPixels):
+    """
+    Where uncompressed pixels of one image lie.
+
+    Attributes:
         start: of the pixels in the file.
         shape: (rows, columns).
         dtype: of a pixel, for numpy.
         encoding: what the pixels mean.
     """
 
-    state: tuple[int, int]
     start: int
     shape: tuple[int, int]
     dtype: str
     encoding: Encoding
 
-    def read(self, path: Path) -> np.ndarray | None:
+    def read(self, path: Path) -> np.ndarray:
         """
-        (rows, columns), as allocated; None when the file is another one by now.
+        (rows, columns), as allocated.
 
         Raises:
-            OSError: when it cannot be read.
+            OSError: when they cannot be read, or the file is another one by now.
         """
         pixels = np.empty(self.shape, self.dtype)
         with open(path, "rb", buffering=0) as file:
-            status = os.fstat(file.fileno())
-            if (status.st_size, status.st_mtime_ns) != self.state:
-                return None
+            check_state(file, self)
             file.seek(self.start)
-            return pixels if file.readinto(pixels.data) == pixels.nbytes else None
+            if file.readinto(pixels.data) != pixels.nbytes:
+                raise OSError("the file ends within them")
+        return pixels
 
 
-def find_plain(dataset: Dataset, matrix: Matrix, pixels: PixelData, frame: int | None) -> PlainPixels | None:
+def check_state(stream: BinaryIO, pixels: StoredPixels) -> None:
     """
-    Where the pixels of an image can be read from without a decoder; None where one is needed, or tags are odd.
+    Hold an open file against what was found.
+
+    Raises:
+        OSError: when it is another one by now.
+    """
+    if state_of(stream) != pixels.state:
+        raise OSError("the file has changed since it was found; run again")
+
+
+def find_pixels(dataset: Dataset, matrix: Matrix, pixels: PixelData, frame: int | None) -> StoredPixels:
+    """
+    Where the pixels of an image can be read from, without a decoder unless one is needed or tags are odd.
 
     Args:
         dataset: the header.
@@ -88,14 +111,18 @@ def find_plain(dataset: Dataset, matrix: Matrix, pixels: PixelData, frame: int |
     """
     order = _ORDERS.get(text_of(dataset.file_meta, "TransferSyntaxUID"))
     width = matrix.bits // 8
-    if pixels.fragments is not None or pixels.state is None or not pixels.integers or order is None or width > 4:
-        return None
+    size = matrix.rows * matrix.columns * width
+    coded = StoredPixels(pixels.state, pixels.size - matrix.frames * size if pixels.fragments is None else 0)
+    if pixels.fragments is not None or pixels.inflated or not pixels.integers or order is None or width > 4:
+        return coded
     try:
         sign = _SIGNS.get(number_of(dataset, "PixelRepresentation"))
         if sign is None or (order == ">" and width == 1) or value_of(dataset, "ModalityLUTSequence") is not None:
-            return None  # big-endian bytes may be swapped in pairs
+            return coded  # big-endian bytes may be swapped in pairs
         encoding = encoding_of(dataset, frame)
     except UnreadableTagError:
-        return None
-    start = pixels.start + (frame or 0) * matrix.rows * matrix.columns * width
-    return PlainPixels(pixels.state, start, (matrix.rows, matrix.columns), f"{order}{sign}{width}", encoding)
+        return coded
+    start = pixels.start + (frame or 0) * size
+    return PlainPixels(
+        pixels.state, coded.surplus, start, (matrix.rows, matrix.columns), f"{order}{sign}{width}", encoding
+    )

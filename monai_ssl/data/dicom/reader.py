@@ -58,17 +58,16 @@ class DicomSeriesReader(ImageReader):
         """Folders and files of any name: content decides."""
         return all(Path(name).exists() for name in ensure_tuple(filename))
 
-    def read(self, data: Sequence[PathLike] | PathLike, **kwargs: Any) -> Path:
+    def read(self, data: Sequence[PathLike] | PathLike, **kwargs: Any) -> tuple[Path, ...]:
         """
-        The folder to read, nothing more.
+        The folder to read, or the folders, nothing more.
 
         LoadImage answers an error in `read` by trying other readers, which would return the very volume that is refused
         here; an error in `get_data` reaches the user.
         """
-        names = ensure_tuple(data)
-        return Path(names[0]) if len(names) == 1 else Path()
+        return tuple(map(Path, ensure_tuple(data)))
 
-    def get_data(self, img: Path) -> tuple[np.ndarray, dict]:
+    def get_data(self, img: tuple[Path, ...]) -> tuple[np.ndarray, dict]:
         """
         The voxels and MONAI's metadata.
 
@@ -82,13 +81,14 @@ class DicomSeriesReader(ImageReader):
         Raises:
             ValueError: when the folder holds no series, several series (listing them), or a damaged one.
         """
-        if img == Path():
-            raise ValueError("DicomSeriesReader takes one folder or file at a time, got several")
-        volume, rejections = self._choose(img)
+        if len(img) != 1:
+            raise ValueError(f"DicomSeriesReader takes one folder or file at a time, got {len(img)}")
+        (path,) = img
+        volume, rejections = self._choose(path)
         try:
             voxels = volume.read()
         except RejectedVolumeError as error:
-            raise ValueError(f"{img}: {error}") from error
+            raise ValueError(f"{path}: {error}") from error
         told = [f"{volume.name}: {warning}" for warning in (*volume.warnings, *voxels.warnings)]
         for warning in (*told, *_left_out(rejections)):
             warnings.warn(warning, stacklevel=2)

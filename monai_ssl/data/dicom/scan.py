@@ -30,7 +30,7 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, Imp
 
 from monai_ssl.data.dicom.tags import TEXTS
 
-__all__ = ["scan_header"]
+__all__ = ["scan_header", "scan_meta"]
 
 _WINDOW = 1 << 16
 _PIXELS = {0x7FE00008, 0x7FE00009, 0x7FE00010}
@@ -56,6 +56,26 @@ class _UnusualError(Exception):
     """Something for pydicom."""
 
 
+_ODD = (_UnusualError, struct.error, KeyError, UnicodeDecodeError, RecursionError)
+
+
+def scan_meta(data: bytes) -> tuple[str, int] | None:
+    """
+    The transfer syntax of a file, and where its meta header ends.
+
+    Args:
+        data: how the file starts.
+
+    Returns:
+        None when there is no meta header of the usual kind in `data`.
+    """
+    try:
+        meta, end = _scan(data, _META_START, False, _META)
+        return _syntax(meta), end
+    except _ODD:
+        return None
+
+
 def scan_header(stream: BinaryIO, tags: Mapping[int, str]) -> Dataset | None:
     """
     The elements before the pixels.
@@ -71,14 +91,14 @@ def scan_header(stream: BinaryIO, tags: Mapping[int, str]) -> Dataset | None:
     data = stream.read(_WINDOW)
     try:
         meta, at = _scan(data, _META_START, False, _META)
-        syntax = (meta[BaseTag(_SYNTAX)].value or b"").decode("ascii").rstrip("\0 ")
+        syntax = _syntax(meta)
         if data[128:132] != b"DICM" or syntax in (ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian):
             raise _UnusualError
         implicit = syntax == ImplicitVRLittleEndian
         if implicit and data[at + 4 : at + 6].isalpha():
             raise _UnusualError  # not what it says
         elements, at = _scan(data, at, implicit, tags)
-    except (_UnusualError, struct.error, KeyError, UnicodeDecodeError, RecursionError):
+    except _ODD:
         stream.seek(start)
         return None
     stream.seek(start + at)
@@ -86,6 +106,10 @@ def scan_header(stream: BinaryIO, tags: Mapping[int, str]) -> Dataset | None:
     dataset.file_meta = FileMetaDataset(meta)
     dataset.set_original_encoding(implicit, True, None)
     return dataset
+
+
+def _syntax(meta: _Elements) -> str:
+    return (meta[BaseTag(_SYNTAX)].value or b"").decode("ascii").rstrip("\0 ")
 
 
 def _scan(data: bytes, at: int, implicit: bool, tags: Mapping[int, str]) -> tuple[_Elements, int]:
@@ -105,7 +129,7 @@ def _scan(data: bytes, at: int, implicit: bool, tags: Mapping[int, str]) -> tupl
         end = _end(data, value, length, representation, implicit)
         if number in tags:
             content = data[value:end]
-            text = (representation or tags[number]) in TEXTS
+            text = (tags[number] if representation in (None, "UN") else representation) in TEXTS
             if length == _UNDEFINED or (text and (not content.isascii() or b"\x1b" in content)):
                 raise _UnusualError
             tag = BaseTag(number)

@@ -16,14 +16,15 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from monai_ssl.data.dicom.copies import without_copies
 from monai_ssl.data.dicom.geometry import StackGeometry, stack_by_number, stack_by_position
-from monai_ssl.data.dicom.header import DicomHeader
-from monai_ssl.data.dicom.moments import split_kinds, split_moments, without_copies
+from monai_ssl.data.dicom.image import DicomHeader, ImageHeader, RefusedHeader
+from monai_ssl.data.dicom.moments import split_sets
+from monai_ssl.data.dicom.stacks import split_stacks
 from monai_ssl.data.dicom.volume import DicomVolume
 from monai_ssl.data.limits import check_size
 from monai_ssl.data.volume import part_name, relative_name
@@ -31,12 +32,8 @@ from monai_ssl.data.voxels import Rejection
 
 __all__ = ["build_series"]
 
-# Images of one series that differ in geometry from the rest: so many make a volume, fewer are strays.
-_SMALLEST_PART = 3
-_ORIENTATION_TOLERANCE = 2e-3  # direction cosines
-_SPACING_TOLERANCE = 1e-3  # relative
-# Modalities whose values are calibrated, so that raw ones are a finding.
-_CALIBRATED = {"CT", "PT"}
+# Modalities whose values are calibrated, so that raw ones are a finding: in what.
+_CALIBRATED = {"CT": "HU", "PT": "units of activity"}
 
 
 def build_series(
@@ -45,9 +42,7 @@ def build_series(
     """
     Group images by SeriesInstanceUID and geometry, and order each group along its slice normal.
 
-    Within a series, images of another size, pixel spacing, orientation, study or frame of reference, and images without
-    a position, are a volume of their own when there are three or more of them (or no larger group), and strays
-    otherwise. Several images at each place are a volume for each time point, echo or the like that a tag tells apart.
+    See `split_stacks` for images of one series that differ in geometry, and `split_sets` for several at each place.
 
     Args:
         headers: of images, in any order.
@@ -64,112 +59,74 @@ def build_series(
     volumes: list[DicomVolume] = []
     rejections: list[Rejection] = []
     for series, members in sorted(by_series.items()):
-        if _several_people(members):
-            rejections.append(_refused(members, "two patients under one SeriesInstanceUID", root))
+        images = [header for header in members if isinstance(header, ImageHeader)]
+        damaged = [header for header in members if isinstance(header, RefusedHeader)]
+        rejections += [Rejection(relative_name(header.path, root), header.reason) for header in damaged]
+        several, common = _people(images)
+        if several:
+            rejections.append(_refused(images, "two patients under one SeriesInstanceUID", root))
             continue
-        stacks, strays = _stacks(members, root)
+        if damaged:
+            names = [relative_name(header.path, root) for header in damaged]
+            common.append(f"images of its series were refused, so that slices may be missing: {_listed(names)}")
+        stacks, strays = split_stacks(images, root)
         rejections += strays
-        stacked: list[tuple[list[DicomHeader], list[str]]] = []
+        differing = sum(not stack[0].projection for stack in stacks)
+        stacked: list[tuple[list[ImageHeader], list[str]]] = []
         for stack in stacks:
             try:
-                stacked += _moments(stack, len(stacks), root, max_gib)
+                sets, strays = _sets(stack, differing, root, max_gib)
+                stacked += sets
+                rejections += strays
             except ValueError as error:
                 rejections.append(_refused(stack, str(error), root))
         for number, (stack, warnings) in enumerate(stacked, start=1):
             try:
-                volumes.append(_volume(part_name(series, number), stack, warnings, root, max_gib))
+                volumes.append(_volume(part_name(series, number), stack, [*common, *warnings], root, max_gib))
             except ValueError as error:
                 rejections.append(_refused(stack, str(error), root))
     return volumes, rejections
 
 
-def _several_people(headers: list[DicomHeader]) -> bool:
-    patients = {header.patient for header in headers}
-    # Where an id is missing, a name or a date of birth still tells two people apart.
-    people = {header.person for header in headers if header.person} if "" in patients else set()
-    return len(patients - {""}) > 1 or len(people) > 1
-
-
-def _stacks(headers: list[DicomHeader], root: Path) -> tuple[list[list[DicomHeader]], list[Rejection]]:
-    headers = _without_meaningless(headers)
-    groups: list[list[DicomHeader]] = []
-    for header in headers:
-        group = next((group for group in groups if not _difference(group[0], header)), None)
-        if group is None:
-            groups.append([header])
-        else:
-            group.append(header)
-    groups.sort(key=len, reverse=True)
-    fewest = min(len(groups[0]), _SMALLEST_PART)
-    refused = [
-        Rejection(relative_name(header.path, root), f"stray in its series: {_difference(groups[0][0], header)}")
-        for group in groups
-        for header in group
-        if len(group) < fewest
+def _people(headers: list[ImageHeader]) -> tuple[bool, list[str]]:
+    """Whether they are of several patients, and what makes one wonder."""
+    ids, *others = ({getattr(header, key) for header in headers} for key in ("patient", "name", "birth"))
+    differing = [
+        tag for tag, values in zip(("PatientName", "PatientBirthDate"), others, strict=True) if len(values - {""}) > 1
     ]
-    return [group for group in groups if len(group) >= fewest], sorted(set(refused))
+    # Name or date alone may be a slip of the pen where an id is told; where none is, they are all there is.
+    several = len(ids - {""}) > 1 or len(differing) > 1 or (bool(differing) and "" in ids)
+    return several, [f"{tag} differs under one PatientID: perhaps two patients" for tag in differing]
 
 
-def _without_meaningless(headers: list[DicomHeader]) -> list[DicomHeader]:
-    # Some anonymisers give every image a frame of reference or a study of its own, which then tells nothing.
-    most = max(1, len(headers) // _SMALLEST_PART)
-    if len({header.reference for header in headers}) > most:
-        headers = [replace(header, reference="") for header in headers]
-    if len({header.study for header in headers}) > most:
-        headers = [replace(header, study="") for header in headers]
-    return headers
-
-
-def _difference(one: DicomHeader, other: DicomHeader) -> str:
-    if (one.rows, one.columns) != (other.rows, other.columns):
-        return f"{other.columns} x {other.rows} pixels, the others have {one.columns} x {one.rows}"
-    if one.modality != other.modality:
-        return "another modality"
-    if one.study != other.study:
-        return "another study"
-    if one.reference != other.reference:
-        return "another frame of reference"
-    if (one.position is None) != (other.position is None):
-        return "no position, unlike the others" if other.position is None else "a position, unlike the others"
-    if not _close(one.orientation, other.orientation, _ORIENTATION_TOLERANCE):
-        return "another orientation"
-    if not _close(one.spacing, other.spacing, _SPACING_TOLERANCE * min(one.spacing or (0,))):
-        return f"pixel spacing {_told(other.spacing)}, the others have {_told(one.spacing)}"
-    return ""
-
-
-def _close(one: tuple[float, ...] | None, other: tuple[float, ...] | None, tolerance: float) -> bool:
-    if one is None or other is None or one == other:
-        return one == other
-    return all(abs(a - b) <= tolerance for a, b in zip(one, other, strict=True))
-
-
-def _told(spacing: tuple[float, ...] | None) -> str:
-    return "unknown" if spacing is None else f"{' x '.join(f'{value:g}' for value in spacing)} mm"
-
-
-def _moments(
-    stack: list[DicomHeader], stacks: int, root: Path, max_gib: float
-) -> list[tuple[list[DicomHeader], list[str]]]:
-    warnings = []
-    moments = split_moments(stack, max_gib)
-    if len(moments) == 1:
-        stack, copies = without_copies(stack, root, max_gib)
-        if copies:
-            names = [relative_name(header.path, root) for header in copies]
-            warnings.append(f"the same image twice, left out: {_listed(names)}")
-            moments = split_moments(stack, max_gib)
-    if len(moments) == 1 and len(kinds := split_kinds(stack, _SMALLEST_PART)) > 1:
-        moments = [("EchoTime, ConvolutionKernel or ImageType", kind) for kind in kinds]
-    if stacks > 1:
-        warnings.append(f"the series holds {stacks} stacks of differing geometry; this is one of them")
-    told = [
-        f"{len(moments)} sets of images in one place, told apart by {tag}; this is one" for tag, _ in moments if tag
+def _sets(
+    stack: list[ImageHeader], stacks: int, root: Path, max_gib: float
+) -> tuple[list[tuple[list[ImageHeader], list[str]]], list[Rejection]]:
+    stack, copies = without_copies(stack, root, max_gib, renamed=False)
+    sets, strays = split_sets(stack)
+    if any(one.crowded for one in sets):
+        stack, more = without_copies(stack, root, max_gib, renamed=True)
+        copies += more
+        sets, strays = split_sets(stack)
+    common = []
+    if copies:
+        names = [relative_name(header.path, root) for header in copies]
+        common.append(f"the same image twice, left out: {_listed(names)}")
+    if stacks > 1 and not stack[0].projection:
+        common.append(f"the series holds {stacks} stacks of differing geometry; this is one of them")
+    if len(sets) > 1:
+        tags = " and ".join(dict.fromkeys(tag for one in sets for tag in one.tags))
+        common.append(f"{len(sets)} sets of images whose ranges overlap, told apart by {tags}; this is one")
+    found = []
+    for one in sets:
+        lacking = [f"no image at {one.missing} of the places of the other sets"] if one.missing else []
+        found.append((one.headers, [*common, *lacking]))
+    return found, [
+        Rejection(relative_name(header.path, root), f"stray in its series: another {tag}") for tag, header in strays
     ]
-    return [(group, [*warnings, *told[:1]]) for _, group in moments]
 
 
-def _volume(source: str, stack: list[DicomHeader], warnings: list[str], root: Path, max_gib: float) -> DicomVolume:
+def _volume(source: str, stack: list[ImageHeader], warnings: list[str], root: Path, max_gib: float) -> DicomVolume:
     reference = stack[0]
     arrange = stack_by_number if reference.position is None else stack_by_position
     geometry: StackGeometry = arrange(stack, root)
@@ -198,16 +155,19 @@ def _volume(source: str, stack: list[DicomHeader], warnings: list[str], root: Pa
     )
 
 
-def _findings(headers: list[DicomHeader]) -> list[str]:
+def _findings(headers: list[ImageHeader]) -> list[str]:
     count = len(headers)
     raw, inverted, annotated, lossy = (
         sum(flags) for flags in zip(*((not h.rescaled, h.inverted, h.annotated, h.lossy) for h in headers), strict=True)
     )
     findings = []
     if raw and (headers[0].modality in _CALIBRATED or raw < count):
-        findings.append(f"no rescale slope and intercept to HU in {raw} of {count} images: not HU")
+        unit = _CALIBRATED.get(headers[0].modality, "one scale")
+        findings.append(f"no rescale slope and intercept to {unit} in {raw} of {count} images: not {unit}")
     if headers[0].spacing is None:
         findings.append("no PixelSpacing: 1 mm assumed")
+    elif headers[0].spacing_tag != "PixelSpacing":
+        findings.append(f"no PixelSpacing: {headers[0].spacing_tag} taken, the distance at the detector")
     if inverted:
         findings.append(f"MONOCHROME1 in {inverted} of {count} images: values as the modality means them, not inverted")
     if annotated:
@@ -217,7 +177,7 @@ def _findings(headers: list[DicomHeader]) -> list[str]:
     return findings
 
 
-def _refused(headers: list[DicomHeader], reason: str, root: Path) -> Rejection:
+def _refused(headers: list[ImageHeader], reason: str, root: Path) -> Rejection:
     names = sorted(relative_name(header.path, root) for header in headers)
     return Rejection(names[0], reason if len(names) == 1 else f"{reason} (all {len(names)} images of the stack)")
 

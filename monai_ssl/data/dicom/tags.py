@@ -15,6 +15,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
@@ -24,26 +25,36 @@ from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 from pydicom.tag import BaseTag, Tag
 
-__all__ = ["MOMENTS", "TEXTS", "UnreadableTagError", "number_of", "numbers_of", "text_of", "value_of"]
+__all__ = [
+    "SET_TAGS", "TEXTS", "UnreadableTagError", "number_of", "number_or_none", "numbers_of", "set_tags_of", "text_of",
+    "value_of",
+]  # fmt: skip
 
+_FRAME_TYPES = ("CTImageFrameTypeSequence", "MRImageFrameTypeSequence", "PETFrameTypeSequence")
 # Where the functional groups of an enhanced image hold what a single-frame image holds at its top level.
-_GROUPS = {
-    "DiffusionBValue": "MRDiffusionSequence",
-    "EffectiveEchoTime": "MREchoSequence",
-    "ImageOrientationPatient": "PlaneOrientationSequence",
-    "ImagePositionPatient": "PlanePositionSequence",
-    "NominalCardiacTriggerDelayTime": "CardiacSynchronizationSequence",
-    "PixelSpacing": "PixelMeasuresSequence",
-    "RescaleIntercept": "PixelValueTransformationSequence",
-    "RescaleSlope": "PixelValueTransformationSequence",
-    "RescaleType": "PixelValueTransformationSequence",
-    "SliceThickness": "PixelMeasuresSequence",
-    "SpacingBetweenSlices": "PixelMeasuresSequence",
-    "StackID": "FrameContentSequence",
-    "TemporalPositionIndex": "FrameContentSequence",
+_GROUPS: dict[str, tuple[str, ...]] = {
+    "ComplexImageComponent": _FRAME_TYPES,
+    "ConvolutionKernel": ("CTReconstructionSequence",),
+    "DiffusionBValue": ("MRDiffusionSequence",),
+    "EffectiveEchoTime": ("MREchoSequence",),
+    "FrameAcquisitionNumber": ("FrameContentSequence",),
+    "FrameType": _FRAME_TYPES,
+    "ImageOrientationPatient": ("PlaneOrientationSequence",),
+    "ImagePositionPatient": ("PlanePositionSequence",),
+    "KVP": ("CTXRayDetailsSequence",),
+    "NominalCardiacTriggerDelayTime": ("CardiacSynchronizationSequence",),
+    "NominalPercentageOfCardiacPhase": ("CardiacSynchronizationSequence",),
+    "PixelSpacing": ("PixelMeasuresSequence",),
+    "RescaleIntercept": ("PixelValueTransformationSequence",),
+    "RescaleSlope": ("PixelValueTransformationSequence",),
+    "RescaleType": ("PixelValueTransformationSequence",),
+    "SliceThickness": ("PixelMeasuresSequence",),
+    "SpacingBetweenSlices": ("PixelMeasuresSequence",),
+    "StackID": ("FrameContentSequence",),
+    "TemporalPositionIndex": ("FrameContentSequence",),
 }
-# What tells several images of one place apart.
-MOMENTS = (
+# What tells the sets of images of one series apart, such as time points and echoes; the most telling ones first.
+SET_TAGS = (
     "TemporalPositionIdentifier",
     "TemporalPositionIndex",
     "EchoTime",
@@ -51,13 +62,20 @@ MOMENTS = (
     "DiffusionBValue",
     "TriggerTime",
     "NominalCardiacTriggerDelayTime",
+    "NominalPercentageOfCardiacPhase",
+    "FrameReferenceTime",
+    "KVP",
     "StackID",
     "AcquisitionNumber",
+    "FrameAcquisitionNumber",
+    "ConvolutionKernel",
+    "ComplexImageComponent",
+    "FrameType",
     "ImageType",
     "AcquisitionTime",
+    "ContentTime",
 )
-
-
+_SET_NUMBERS = [(int(Tag(name)), tag) for tag in SET_TAGS for name in (tag, *_GROUPS.get(tag, ()))]
 # Value representations that are text; several values stand between backslashes.
 TEXTS = {"AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "PN", "SH", "TM", "UC", "UI"}
 _ESCAPE = b"\x1b"  # to another character set
@@ -83,14 +101,13 @@ def value_of(dataset: Dataset, tag: str, frame: int | None = None) -> Any:
     See:
         https://dicom.nema.org/medical/dicom/current/output/chtml/part03/sect_C.7.6.16.html
     """
-    holders = (dataset,) if frame is None or tag not in _GROUPS else _holders(dataset, _GROUPS[tag], frame)
-    for holder in holders:
-        try:
+    try:
+        for holder in (dataset,) if frame is None or tag not in _GROUPS else _holders(dataset, tag, frame):
             value = _value(holder, tag)
-        except Exception as error:  # pydicom raises whatever its conversion stumbled over
-            raise UnreadableTagError(f"{tag} is unreadable") from error
-        if value is not None and value != "":
-            return value
+            if value is not None and value != "":
+                return value
+    except Exception as error:  # pydicom raises whatever its conversion stumbled over
+        raise UnreadableTagError(f"{tag} is unreadable") from error
     return None
 
 
@@ -103,6 +120,14 @@ def number_of(dataset: Dataset, tag: str, frame: int | None = None) -> float | N
     """
     value = value_of(dataset, tag, frame)
     return None if value is None else _floats(tag, [value])[0]
+
+
+def number_or_none(dataset: Dataset, tag: str, frame: int | None = None) -> float | None:
+    """A number, or None where it is absent or unreadable."""
+    try:
+        return number_of(dataset, tag, frame)
+    except UnreadableTagError:
+        return None
 
 
 def numbers_of(dataset: Dataset, tag: str, count: int, frame: int | None = None) -> tuple[float, ...] | None:
@@ -131,6 +156,13 @@ def text_of(dataset: Dataset, tag: str, frame: int | None = None) -> str:
     return "" if value is None else str(value).strip()
 
 
+def set_tags_of(dataset: Dataset, frame: int | None = None) -> dict[str, str]:
+    """The text of those of `SET_TAGS` that have one."""
+    held = [dataset.keys(), *(groups.keys() for groups in (() if frame is None else _groups(dataset, frame)))]
+    tags = {tag: None for keys in held for number, tag in _SET_NUMBERS if number in keys}
+    return {tag: text for tag in tags if (text := text_of(dataset, tag, frame))}
+
+
 def _value(holder: Dataset, tag: str) -> Any:
     """The value; plain text is decoded here, since pydicom's conversion takes several times as long as its parser."""
     number, representation = _known(tag)
@@ -155,6 +187,8 @@ def _known(tag: str) -> tuple[BaseTag, str]:
 
 def _floats(tag: str, values: Any) -> tuple[float, ...]:
     try:
+        if "_" in "".join(map(str, values)):
+            raise ValueError  # Python reads 1_5 as 15
         numbers = tuple(float(value) for value in values)
     except (TypeError, ValueError, OverflowError) as error:
         raise UnreadableTagError(f"{tag} is not a number") from error
@@ -163,8 +197,14 @@ def _floats(tag: str, values: Any) -> tuple[float, ...]:
     return numbers
 
 
-def _holders(dataset: Dataset, group: str, frame: int) -> tuple[Dataset, ...]:
+def _holders(dataset: Dataset, tag: str, frame: int) -> Iterator[Dataset]:
+    for groups in _groups(dataset, frame):
+        for group in _GROUPS[tag]:
+            yield from (groups.get(group) or ())[:1]
+    yield dataset
+
+
+def _groups(dataset: Dataset, frame: int) -> tuple[Dataset, ...]:
     own = dataset.get("PerFrameFunctionalGroupsSequence") or ()
     shared = dataset.get("SharedFunctionalGroupsSequence") or ()
-    groups = (*own[frame : frame + 1], *shared[:1])
-    return (*(item for holder in groups for item in (holder.get(group) or ())[:1]), dataset)
+    return (*own[frame : frame + 1], *shared[:1])

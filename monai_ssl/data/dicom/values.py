@@ -46,7 +46,7 @@ class Encoding:
     high: int | None
     slope: float
     intercept: float
-    padding: tuple[int | bytes, int | bytes] | None
+    padding: tuple[float | bytes, float | bytes] | None
 
 
 def encoding_of(dataset: Dataset, frame: int | None) -> Encoding:
@@ -65,8 +65,9 @@ def encoding_of(dataset: Dataset, frame: int | None) -> Encoding:
     # Codecs other than run lengths hand over the value itself, wherever it lay.
     moved = syntax.is_compressed and syntax != RLELossless
     slope, intercept = number_of(dataset, "RescaleSlope", frame), number_of(dataset, "RescaleIntercept", frame)
-    padding = value_of(dataset, "PixelPaddingValue")
-    limit = value_of(dataset, "PixelPaddingRangeLimit")
+    kind = next((kind for kind in ("DoubleFloat", "Float") if f"{kind}PixelData" in dataset), "")
+    padding = _one_number(dataset, f"{kind}PixelPaddingValue")
+    limit = _one_number(dataset, f"{kind}PixelPaddingRangeLimit")
     return Encoding(
         bits=int(bits or 0),
         high=None if high is None or moved else int(high),
@@ -74,6 +75,13 @@ def encoding_of(dataset: Dataset, frame: int | None) -> Encoding:
         intercept=intercept or 0.0,
         padding=None if padding is None else (padding, padding if limit is None else limit),
     )
+
+
+def _one_number(dataset: Dataset, tag: str) -> float | bytes | None:
+    value = value_of(dataset, tag)
+    if not isinstance(value, int | float | bytes | None):
+        raise UnreadableTagError(f"{tag} is not one number")
+    return value
 
 
 def modality_values(
@@ -148,9 +156,11 @@ def _ends(stored: np.ndarray, padding: np.ndarray | None) -> tuple[np.integer, n
 
 
 def _padding(encoding: Encoding, allocated: np.ndarray, stored: np.ndarray) -> np.ndarray | None:
-    if encoding.padding is None or allocated.dtype.kind not in "iu":
+    if encoding.padding is None:
         return None
-    ends = sorted(_as_stored(end, allocated.dtype) for end in encoding.padding)
+    # As float32 a value and the pixels that hold it are equal.
+    as_stored = _as_stored if allocated.dtype.kind in "iu" else lambda end, dtype: dtype.type(end)
+    ends = sorted(as_stored(end, allocated.dtype) for end in encoding.padding)
     padding = (stored >= ends[0]) & (stored <= ends[1])
     if stored is not allocated:
         # Some scanners pad with a value that needs all allocated bits, which masking would change.
@@ -158,7 +168,7 @@ def _padding(encoding: Encoding, allocated: np.ndarray, stored: np.ndarray) -> n
     return padding if padding.any() else None
 
 
-def _as_stored(value: int | bytes, dtype: np.dtype) -> int:
+def _as_stored(value: float | bytes, dtype: np.dtype) -> int:
     # The tag may be written as unsigned where pixels are signed, or the other way: the same bits are meant.
     bits = 8 * dtype.itemsize
     number = int.from_bytes(value, "little") if isinstance(value, bytes) else int(value)

@@ -34,12 +34,13 @@ NO_ORIGIN = "no origin stored: 0 taken, so that positions are relative"
 NO_SIZE = "voxel size missing: 1 mm taken"
 NO_UNIT = "the unit of length is unknown: millimetres taken"
 _MOST_HEADER = 1 << 20
+_BEYOND = 1 << 63
 _Value = TypeVar("_Value")
 
 
 class ItkHeader(NamedTuple):
     """
-    What is told of the voxels. Where they lie in the world is for ITK to say.
+    What is told of the voxels.
 
     Attributes:
         format: "NRRD" or "MetaImage".
@@ -47,6 +48,7 @@ class ItkHeader(NamedTuple):
         shape: voxels (X, Y, Z).
         dtype: of the stored values, with their byte order.
         payload: where they lie.
+        place: (4, 4), voxel index to RAS in units of length, where the header is plain about it; None where ITK tells.
         millimetres: of one unit of length.
         slope: value of one stored unit.
         intercept: value of a stored 0.
@@ -59,6 +61,7 @@ class ItkHeader(NamedTuple):
     shape: tuple[int, int, int]
     dtype: np.dtype
     payload: Payload
+    place: np.ndarray | None
     millimetres: float
     slope: float
     intercept: float
@@ -89,7 +92,10 @@ class Fields(dict[str, str]):
         return meanings[word]
 
     def integers(self, key: str, count: int, default: Sequence[int] = ()) -> list[int]:
-        return [int(number) for number in self._numbers(key, count, default, int)]
+        numbers = [int(number) for number in self._numbers(key, count, default, int)]
+        if any(abs(number) >= _BEYOND for number in numbers):
+            raise ValueError(f"{key} must hold numbers below 2**63, got a larger one")
+        return numbers
 
     def numbers(self, key: str, count: int, default: Sequence[float] = ()) -> list[float]:
         return self._numbers(key, count, default, float)
@@ -148,27 +154,29 @@ def volume_axes(sizes: Sequence[int], spatial: Sequence[int]) -> tuple[tuple[int
 
 def data_file(header: Path, name: str) -> Path:
     """
-    The file of the voxels, which has to lie in the folder of its header.
+    The file of the voxels, by its name below the folder of its header.
+
+    What the header names is a stranger's wish and never leads out of the folder; a link that lies there under that name
+    is the owner's, and is followed as everywhere (git-annex keeps the content of all files elsewhere).
 
     Raises:
         ValueError: when it is elsewhere, several or missing.
     """
     if name.split(" ")[0] == "LIST" or "%" in name:
         raise ValueError("voxels in a list of files, which is not supported; write the volume as one file")
-    path, folder = header.parent / name, header.parent.resolve()
-    outside = Path(name).is_absolute() or ".." in Path(name).parts
+    if not name or "\0" in name or Path(name).is_absolute() or ".." in Path(name).parts:
+        raise ValueError("voxels outside the folder of the header, which are never followed; put both into one folder")
+    path = header.parent / name
     try:
-        if not name or "\0" in name or outside or not path.resolve().is_relative_to(folder):
-            raise ValueError(
-                "voxels outside the folder of the header, which are never followed; put both into one folder"
-            )
-    except (OSError, RuntimeError) as error:
+        found = path.is_file()
+        if found and path.samefile(header):
+            raise ValueError("the header names itself as the file of the voxels")
+    except OSError as error:  # such as a name that is too long
         raise ValueError("voxels in a file whose path cannot be resolved") from error
-    if path.resolve() == header.resolve():
-        raise ValueError("the header names itself as the file of the voxels")
-    if not path.is_file():
+    if not found:
         shown = os.fsencode(name[:80]).decode(errors="backslashreplace")
-        raise ValueError(f"the file of the voxels is missing: {shown}")
+        what = "is a folder or no regular file" if path.exists() else "is missing"
+        raise ValueError(f"the file of the voxels {what}: {shown}")
     return path
 
 

@@ -35,11 +35,17 @@ from monai_ssl.data.itk.header import (
 
 __all__ = ["is_metaimage", "parse_metaimage"]
 
-_FIRST_KEY = re.compile(rb"\s*[A-Za-z]\w*[ \t]*=")
+# DimSize may come late, behind any number of notes of the writer.
+_FIRST_KEYS = re.compile(rb"(?:\s*[A-Za-z]\w*[ \t]*=.*\n){0,8}?\s*(?:ObjectType[ \t]*=[ \t]*Image\s|NDims[ \t]*=)")
+_SEPARATOR = re.compile("[=:]")
+_FIELD = re.compile("([^=:]*)([=:])(.*)")
 _TYPES = {
     **{"MET_CHAR": "i1", "MET_UCHAR": "u1", "MET_SHORT": "i2", "MET_USHORT": "u2", "MET_INT": "i4", "MET_UINT": "u4"},
     **{"MET_LONG_LONG": "i8", "MET_ULONG_LONG": "u8", "MET_FLOAT": "f4", "MET_DOUBLE": "f8"},
 }
+# Directions are written with few digits.
+_LENGTH_TOLERANCE = 1e-2
+_SKEW_TOLERANCE = 2e-3
 _FLAGS = {"true": True, "1": True, "t": True, "false": False, "0": False, "f": False}
 _UNITS = {"mm": 1.0, "cm": 10.0, "um": 0.001}
 _MODALITIES = {"MET_MOD_CT": "CT", "MET_MOD_MR": "MR", "MET_MOD_NM": "NM", "MET_MOD_US": "US", "MET_MOD_PET": "PT"}
@@ -50,7 +56,7 @@ _ORIGIN = ("Offset", "Position", "Origin")
 
 def is_metaimage(head: bytes) -> bool:
     """Whether a file starts as the header of a MetaImage does, which has no magic of its own."""
-    return _FIRST_KEY.match(head) is not None and b"NDims" in head and b"DimSize" in head
+    return _FIRST_KEYS.match(head) is not None
 
 
 def parse_metaimage(file: Path) -> ItkHeader:
@@ -60,12 +66,12 @@ def parse_metaimage(file: Path) -> ItkHeader:
     Raises:
         ValueError: when it describes no series of three-dimensional volumes of real values, or voxels elsewhere.
     """
-    lines, end = read_lines(file, lambda line: line.partition("=")[0].strip() == "ElementDataFile")
+    lines, end = read_lines(file, lambda line: _SEPARATOR.split(line)[0].strip() == "ElementDataFile")
     fields = Fields()
-    for line in lines:
-        if line.strip():
-            key, equals, value = line.partition("=")
-            fields.put(key.strip(), equals, value.strip())
+    # As in MetaIO a key ends at the first separator, even some lines further down: the rest of a note of several lines
+    # becomes part of the next key, which then means nothing.
+    for key, separator, value in _FIELD.findall("\n".join(lines)):
+        fields.put(key.strip(), separator, value.strip())
     if fields.get("ObjectType", "Image") != "Image" or not fields.get("ElementDataFile"):
         raise ValueError("no image in it: ObjectType must be Image, and ElementDataFile must be given")
     (rank,) = fields.integers("NDims", 1)
@@ -90,7 +96,7 @@ def parse_metaimage(file: Path) -> ItkHeader:
     millimetres = _check_place(fields, rank, warnings)
     modality = _MODALITIES.get(fields.get("Modality", ""), "")
     return ItkHeader(
-        "MetaImage", tuple(sizes), shape, dtype, payload, millimetres, slope, intercept, modality, tuple(warnings)
+        "MetaImage", tuple(sizes), shape, dtype, payload, None, millimetres, slope, intercept, modality, tuple(warnings)
     )
 
 
@@ -116,9 +122,11 @@ def _check_place(fields: Fields, rank: int, warnings: list[str]) -> float:
     for key, count in (*((key, rank * rank) for key in matrix), *((key, rank) for key in origin)):
         if not all(map(math.isfinite, numbers := fields.numbers(key, count))):
             raise ValueError(f"the affine is none: {key} must be finite, got {numbers}")
-    if not matrix:
+    if matrix:
+        _check_directions(np.array(fields.numbers(matrix[0], rank * rank)).reshape(rank, rank), warnings)
+    else:
         warnings.append(NO_ORIENTATION)
-    elif not origin:
+    if matrix and not origin:
         warnings.append(NO_ORIGIN)
     sizes = fields.numbers("ElementSpacing", rank, fields.numbers("ElementSize", rank, [math.nan] * rank))
     if any(size <= 0 or math.isinf(size) for size in sizes):
@@ -133,3 +141,14 @@ def _check_place(fields: Fields, rank: int, warnings: list[str]) -> float:
     elif unit != "mm":
         warnings.append(f"units of {_UNITS[unit]:g} mm, converted to millimetres")
     return _UNITS.get(unit, 1.0)
+
+
+def _check_directions(matrix: np.ndarray, warnings: list[str]) -> None:
+    lengths = np.linalg.norm(matrix, axis=1)
+    if np.abs(lengths - 1).max() > _LENGTH_TOLERANCE:
+        found = " x ".join(f"{length:.4g}" for length in lengths)
+        raise ValueError(f"the affine is none: TransformMatrix must hold directions of length 1, got lengths {found}")
+    skew = np.abs(matrix @ matrix.T - np.diag(lengths**2)).max()
+    if skew > _SKEW_TOLERANCE:
+        degrees = np.degrees(np.arcsin(min(skew, 1)))
+        warnings.append(f"sheared: axes of TransformMatrix are up to {degrees:.2g} degrees off the right angle")

@@ -50,7 +50,13 @@ _TYPES = {
     **{"float": "f4", "double": "f8"},
 }
 _ENCODINGS = {"raw": "raw", "gzip": "gzip", "gz": "gzip", "bzip2": "bzip2", "bz2": "bzip2"}
-_PATIENT = {"right-anterior-superior", "left-anterior-superior", "left-posterior-superior", "ras", "las", "lps"}
+_AS_TEXT = {"ascii", "text", "txt", "hex"}
+# The way from each space to RAS.
+_PATIENT = {
+    **dict.fromkeys(("right-anterior-superior", "ras"), (1, 1, 1)),
+    **dict.fromkeys(("left-anterior-superior", "las"), (-1, 1, 1)),
+    **dict.fromkeys(("left-posterior-superior", "lps"), (-1, -1, 1)),
+}
 _SCANNER = {"scanner-xyz", "3d-right-handed", "3d-left-handed"}
 _UNITS = {
     **dict.fromkeys(("", "mm", "millimeter", "millimeters", "millimetre", "millimetres"), 1.0),
@@ -58,6 +64,7 @@ _UNITS = {
     **dict.fromkeys(("um", "µm", "micron", "microns"), 0.001),
 }
 _SPATIAL_KINDS = {"domain", "space", "???"}
+_VECTOR = re.compile(r"none|\([^()]*\)")
 _TIME_KINDS = _SPATIAL_KINDS | {"time", "list", "none"}
 
 
@@ -86,22 +93,25 @@ def parse_nrrd(file: Path) -> ItkHeader:
     kind = fields.word("type", _TYPES)
     order = fields.word("endian", {"little": "<", "big": ">"}, "little" if kind in ("i1", "u1") else "")
     dtype = np.dtype(order + kind)
+    if fields.get("encoding") in _AS_TEXT:
+        raise ValueError("voxels as text (encoding ascii or hex), which is not supported; write them raw or as gzip")
     encoding = fields.word("encoding", _ENCODINGS)
     if fields.integers("lineskip", 1, [0]) != [0]:
         raise ValueError("voxels behind skipped lines, which is not supported; write the volume as one .nrrd")
-    shape, times = volume_axes(sizes, _spatial_axes(fields, sizes))
-    place = (data_file(file, fields["datafile"]), 0) if "datafile" in fields else (file, end)
-    payload = locate(place, encoding, fields.integers("byteskip", 1, [0])[0], shape, dtype, times)
+    axes = _spatial_axes(fields, sizes)
+    shape, times = volume_axes(sizes, axes)
+    voxels = (data_file(file, fields["datafile"]), 0) if "datafile" in fields else (file, end)
+    payload = locate(voxels, encoding, fields.integers("byteskip", 1, [0])[0], shape, dtype, times)
     warnings: list[str] = []
     millimetres = _units(fields, warnings)
-    _check_place(fields, rank, warnings)
-    return ItkHeader("NRRD", tuple(sizes), shape, dtype, payload, millimetres, 1.0, 0.0, "", tuple(warnings))
+    place = _place(fields, sizes, axes[:3], warnings)
+    return ItkHeader("NRRD", tuple(sizes), shape, dtype, payload, place, millimetres, 1.0, 0.0, "", tuple(warnings))
 
 
 def _spatial_axes(fields: Fields, sizes: list[int]) -> list[int]:
     rank = len(sizes)
     kinds = fields.get("kinds", " ".join(["???"] * rank)).lower().split()
-    directions = re.findall(r"none|\([^()]*\)", fields.get("spacedirections", "() " * rank))
+    directions = _vectors(fields, rank)
     if len(kinds) != rank or len(directions) != rank:
         raise ValueError(f"damaged header: {rank} axes, but {len(kinds)} kinds and {len(directions)} space directions")
     axes = [axis for axis in range(rank) if kinds[axis] in _SPATIAL_KINDS and directions[axis] != "none"]
@@ -125,19 +135,63 @@ def _units(fields: Fields, warnings: list[str]) -> float:
     return scale
 
 
-def _check_place(fields: Fields, rank: int, warnings: list[str]) -> None:
+def _place(fields: Fields, sizes: list[int], axes: list[int], warnings: list[str]) -> np.ndarray | None:
     word = fields.get("space", "").lower()
     # Each space has a twin with time as its fourth axis, RAST or right-anterior-superior-time.
     space = word.removesuffix("-time") if "-" in word else word[:3] if word[3:] in ("", "t") else word
-    if word and space not in _PATIENT | _SCANNER:
-        raise ValueError(f"space must be one of {', '.join(sorted(_PATIENT | _SCANNER))}, with -time or without")
+    if word and space not in _PATIENT.keys() | _SCANNER:
+        allowed = ", ".join(sorted(_PATIENT.keys() | _SCANNER))
+        raise ValueError(f"space must be one of {allowed}, with -time or without")
     if space not in _PATIENT or "spacedirections" not in fields:
         warnings.append(NO_ORIENTATION)
     elif "spaceorigin" not in fields or "nan" in fields["spaceorigin"].lower():
         warnings.append(NO_ORIGIN)
-    if "spacedirections" not in fields:
-        spacings = fields.numbers("spacings", rank, [math.nan] * rank)[:3]
-        if any(spacing <= 0 or math.isinf(spacing) for spacing in spacings):
-            raise ValueError(f"the affine is none: spacings must be positive and finite, got {spacings}")
-        if any(map(math.isnan, spacings)):
-            warnings.append(NO_SIZE)
+    if "spacedirections" in fields:
+        # Not left to ITK: it takes RAST and LAST as if they were LPST, mirrored.
+        signs = _PATIENT.get(space, _PATIENT["lps"])
+        directions = _vectors(fields, len(sizes))
+        columns = [_vector(directions[axis]) for axis in axes] + [np.eye(3)[2]] * (3 - len(axes))
+        origin = np.nan_to_num(_vector(fields.get("spaceorigin", "(0)")))
+        return np.vstack([np.diag(signs) @ np.column_stack([*columns, origin]), np.eye(4)[3]])
+    if "spacings" not in fields and {"axismins", "axismaxs"} <= fields.keys():
+        return _between_ends(fields, sizes, axes)
+    spacings = fields.numbers("spacings", len(sizes), [math.nan] * len(sizes))[:3]
+    if any(spacing <= 0 or math.isinf(spacing) for spacing in spacings):
+        raise ValueError(f"the affine is none: spacings must be positive and finite, got {spacings}")
+    if any(map(math.isnan, spacings)):
+        warnings.append(NO_SIZE)
+    return None
+
+
+def _vectors(fields: Fields, rank: int) -> list[str]:
+    text = fields.get("spacedirections", "() " * rank)
+    if _VECTOR.sub("", text).strip():
+        raise ValueError("damaged header: space directions must be vectors of numbers")
+    return _VECTOR.findall(text)
+
+
+def _vector(text: str) -> np.ndarray:
+    """The three components of space, what follows being time."""
+    try:
+        numbers = [float(word) for word in text.strip("() ").split(",")]
+    except ValueError as error:
+        raise ValueError("damaged header: space directions and origin must be vectors of numbers") from error
+    if any(numbers[3:]):
+        raise ValueError("an axis that runs through space and time")
+    return np.array((*numbers, 0.0, 0.0)[:3])
+
+
+def _between_ends(fields: Fields, sizes: list[int], axes: list[int]) -> np.ndarray:
+    """Voxel sizes from where each axis begins and ends: at the faces of the outermost cells, or at their centres."""
+    rank = len(sizes)
+    low, high = (np.array(fields.numbers(key, rank)) for key in ("axismins", "axismaxs"))
+    cells = np.array([word != "node" for word in fields.get("centers", "cell " * rank).split()])
+    if len(cells) != rank:
+        raise ValueError(f"damaged header: {rank} axes, but {len(cells)} centers")
+    steps = (high - low) / np.maximum(np.array(sizes) - ~cells, 1)
+    if not (steps[axes] > 0).all():
+        raise ValueError("the affine is none: axis maxs must be above axis mins")
+    first = np.where(cells, low + steps / 2, low)
+    affine = np.eye(4)
+    affine[range(len(axes)), range(len(axes))], affine[: len(axes), 3] = steps[axes], first[axes]
+    return np.diag([*_PATIENT["lps"], 1]) @ affine

@@ -10,7 +10,7 @@
 # limitations under the License.
 
 
-"""Reading NRRD and MetaImage: ITK says where the voxels lie in the world, and nothing is taken that is not there."""
+"""Reading NRRD and MetaImage: where two readers of the header agree, and nothing is taken that is not there."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ from monai_ssl.data.itk.header import ItkHeader
 from monai_ssl.data.itk.metaimage import is_metaimage, parse_metaimage
 from monai_ssl.data.itk.nrrd import is_nrrd, parse_nrrd
 from monai_ssl.data.limits import MAX_GIB
-from monai_ssl.data.payload import UNREADABLE, Payload, describe, scaled, time_points
+from monai_ssl.data.payload import UNREADABLE, Payload, describe, time_points
+from monai_ssl.data.scaling import scaled
 from monai_ssl.data.volume import Volume, relative_name
 from monai_ssl.data.voxels import RejectedVolumeError, Voxels, clean_voxels
 from monai_ssl.orientation import canonical_axes
@@ -146,6 +147,13 @@ def _affine(file: Path, header: ItkHeader) -> np.ndarray:
     except RuntimeError as error:
         # ITK's own words repeat what stands in the header.
         raise ValueError("ITK cannot read the header; itk.imread of the file says what it stumbles over") from error
+    if header.place is not None:
+        told, affine = affine, header.place.copy()
+        # Up to a mirroring and a scale, ITK finds the same: of two readers that differ, one is wrong.
+        with np.errstate(all="ignore"):
+            lines, others = (np.abs(each[:3, :3]) / np.linalg.norm(each[:3, :3], axis=0) for each in (told, affine))
+        if not np.allclose(lines, others, atol=1e-4):
+            raise ValueError("the affine is none: space directions are singular, or ITK reads them differently")
     affine[:3] *= header.millimetres
     try:
         canonical_axes(affine)

@@ -91,7 +91,7 @@ def parse_header(head: bytes) -> NiftiHeader:
         raise ValueError(f"damaged NIfTI header: type code {int(header['datatype'])} is unknown")
     dtype = header.get_data_dtype()
     warnings: list[str] = []
-    shape, times = _sizes(header)
+    shape, times = _sizes(header, warnings)
     _check_format(header, dtype, warnings)
     slope, intercept = _scaling(header, warnings)
     with np.errstate(all="ignore"):
@@ -118,9 +118,12 @@ def _is_analyze(head: bytes) -> bool:
     return False
 
 
-def _sizes(header: Nifti1Header) -> tuple[tuple[int, int, int], int]:
+def _sizes(header: Nifti1Header, warnings: list[str]) -> tuple[tuple[int, int, int], int]:
     dims = [int(size) for size in header["dim"]]
     rank, sizes = dims[0], dims[1 : dims[0] + 1] if 1 <= dims[0] <= 7 else []
+    if 0 in sizes[3:]:
+        warnings.append(f"dimensions {dims[: rank + 1]}: a size of 0 beyond the third counts as 1")
+        sizes[3:] = [size or 1 for size in sizes[3:]]
     if not 2 <= rank <= 7 or min(sizes) < 1:
         raise ValueError(f"dimensions {dims[: max(rank, 0) + 1]} are no volume")
     x, y, z, times, *others = [*sizes, 1, 1][: max(rank, 4)]
@@ -170,22 +173,30 @@ def _scaling(header: Nifti1Header, warnings: list[str]) -> tuple[float, float]:
         raise ValueError(f"scale intercept is {intercept}, with a slope of {slope:g}")
     elif slope:
         return slope, intercept
-    elif intercept:
+    elif intercept and math.isfinite(intercept):
         warnings.append(f"scale slope 0 means no scaling: the intercept {intercept:g} is disregarded")
     return 1.0, 0.0
 
 
 def _affine(header: Nifti1Header, shape: tuple[int, int, int], warnings: list[str]) -> np.ndarray:
-    _mend_sizes(header, warnings)
+    stored = np.array(header["pixdim"][1:4], dtype=np.float64)
+    header["pixdim"][1:4] = sizes = np.where(np.isfinite(stored) & (stored != 0), np.abs(stored), 1.0)
+    used = np.array(shape) > 1
     sform, qform = (_form(header, name, warnings) for name in ("sform", "qform"))
-    if sform is not None:
+    if sform is not None and (qform is None or _is_known(header, "sform") or not _is_known(header, "qform")):
         affine = sform
-        _compare(header, shape, sform, qform, warnings)
-    elif qform is not None:
-        affine = qform
+        _complete(affine, shape, warnings)
+        _compare(affine, shape, stored, qform, warnings)
     else:
-        affine = np.array(header.get_base_affine(), dtype=np.float64)
-        warnings.append("no orientation stored: the axes may be mirrored")
+        # Voxel sizes that are none become 1 mm, negative ones positive, as in nibabel, but not in silence.
+        if (sizes != stored)[used].any():
+            found = " x ".join(f"{size:g}" for size in stored)
+            warnings.append(
+                f"voxel size {found} in the header: sizes that are 0 or no number count as 1, negative as positive"
+            )
+        affine = np.array(header.get_base_affine(), dtype=np.float64) if qform is None else qform
+        if qform is None:
+            warnings.append("no orientation stored: the axes may be mirrored")
     unit = int(header["xyzt_units"]) & 7
     affine[:3] *= _MILLIMETRES.get(unit, 1.0)
     if unit in _UNITS:
@@ -199,25 +210,24 @@ def _affine(header: Nifti1Header, shape: tuple[int, int, int], warnings: list[st
     return affine
 
 
-def _mend_sizes(header: Nifti1Header, warnings: list[str]) -> None:
-    """Voxel sizes that are none become 1 mm, negative ones positive, as in nibabel, but not in silence."""
-    sizes = np.array(header["pixdim"][1:4], dtype=np.float64)
-    usable = np.isfinite(sizes) & (sizes != 0)
-    mended = np.where(usable, np.abs(sizes), 1.0)
-    if (mended != sizes).any():
-        found = " x ".join(f"{size:g}" for size in sizes)
-        warnings.append(
-            f"voxel size {found} in the header: sizes that are 0 or no number count as 1, negative as positive"
-        )
-    header["pixdim"][1:4] = mended
+def _is_known(header: Nifti1Header, name: str) -> bool:
+    return 1 <= int(header[f"{name}_code"]) <= 5
+
+
+def _complete(affine: np.ndarray, shape: tuple[int, int, int], warnings: list[str]) -> None:
+    """The third axis of a single slice, which writers of two-dimensional images leave at 0."""
+    if shape[2] == 1 and not affine[:3, 2].any():
+        normal = np.cross(affine[:3, 0], affine[:3, 1])
+        affine[:3, 2] = normal / np.linalg.norm(normal)
+        warnings.append("two-dimensional: its third axis is not stored, and taken across the other two")
 
 
 def _form(header: Nifti1Header, name: str, warnings: list[str]) -> np.ndarray | None:
     code = int(header[f"{name}_code"])
     if code == 0:
         return None
-    if not 1 <= code <= 5:
-        warnings.append(f"{name} code {code} is unknown: taken as an orientation all the same")
+    if not _is_known(header, name):
+        warnings.append(f"{name} code {code} is unknown: taken as an orientation all the same, where there is no other")
     if name == "sform":
         return np.array(header.get_sform(), dtype=np.float64)
     if (qfac := float(header["pixdim"][0])) not in (-1, 1):
@@ -235,17 +245,19 @@ def _form(header: Nifti1Header, name: str, warnings: list[str]) -> np.ndarray | 
 
 
 def _compare(
-    header: Nifti1Header, shape: tuple[int, int, int], sform: np.ndarray, qform: np.ndarray | None, warnings: list[str]
+    sform: np.ndarray, shape: tuple[int, int, int], sizes: np.ndarray, qform: np.ndarray | None, warnings: list[str]
 ) -> None:
     """The sform decides; whatever else the header says about the place should not disagree."""
     steps = np.linalg.norm(sform[:3, :3], axis=0)
     if qform is not None:
         corners = np.array([*np.ndindex(2, 2, 2)]) * (np.array(shape) - 1)
         off = float(np.linalg.norm(corners @ (sform - qform)[:3, :3].T + (sform - qform)[:3, 3], axis=1).max())
-        if not off <= _APART * steps.min():
+        if not math.isfinite(off):
+            warnings.append("the qform is none, by its quaternion or offset: the sform is taken")
+            return
+        if off > _APART * steps.min():
             warnings.append(f"sform and qform disagree by up to {off:.3g} units: the sform is taken")
             return
-    sizes = np.array(header["pixdim"][1:4], dtype=np.float64)
     used = np.array(shape) > 1
     if not np.allclose(steps[used], sizes[used], rtol=0.01):
         found, taken = (" x ".join(f"{size:.4g}" for size in row) for row in (sizes, steps))

@@ -14,6 +14,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +23,8 @@ from isal import isal_zlib
 
 from monai_ssl.data.limits import MAX_GIB
 from monai_ssl.data.nifti.header import HEADER_BYTES, NiftiHeader, is_header, parse_header
-from monai_ssl.data.payload import DAMAGE, UNREADABLE, Payload, describe, open_stream, scaled, time_points
+from monai_ssl.data.payload import DAMAGE, UNREADABLE, Payload, describe, open_stream, time_points
+from monai_ssl.data.scaling import scaled
 from monai_ssl.data.volume import Volume, relative_name
 from monai_ssl.data.voxels import RejectedVolumeError, Voxels, clean_voxels
 
@@ -70,13 +72,16 @@ def is_nifti(head: bytes) -> bool:
         head: its first 4096 bytes, or all where it is shorter.
     """
     if head[:2] == _GZIP:
-        inflate = isal_zlib.decompressobj(wbits=31)
-        try:
-            head = inflate.decompress(head, HEADER_BYTES)
-        except DAMAGE:
-            return True  # gzip that breaks at once: the reader names the damage
-        if len(head) < HEADER_BYTES and not inflate.eof:
-            return True  # or ends at once
+        left, head = head, b""
+        while left and len(head) < HEADER_BYTES:  # a header may go over several members
+            inflate = isal_zlib.decompressobj(wbits=31)
+            try:
+                head += inflate.decompress(left, HEADER_BYTES - len(head))
+            except DAMAGE:
+                return True  # gzip that breaks at once: the reader names the damage
+            if len(head) < HEADER_BYTES and not inflate.eof:
+                return True  # or ends at once
+            left = inflate.unused_data
     return is_header(head)
 
 
@@ -141,15 +146,17 @@ def _header(path: Path) -> NiftiHeader:
 
 def _image_file(header: Path) -> Path:
     stem = header.name.removesuffix(".gz")
-    suffix = {".hdr": ".img", ".HDR": ".IMG"}.get(stem[-4:])
-    if suffix is None:
-        raise ValueError(f"the header of a pair, but not called .hdr, so that its .img cannot be found: {header.name}")
-    for name in (stem[:-4] + suffix, f"{stem[:-4]}{suffix}.gz"):
+    suffix = "." + "".join(new if old.islower() else new.upper() for old, new in zip(stem[-3:], "img", strict=False))
+    if stem[-4:].lower() != ".hdr":
+        raise ValueError("the header of a pair, but not called .hdr, so that its .img cannot be found")
+    for name in (f"{stem[:-4]}{each}{gz}" for each in (suffix, ".img", ".IMG") for gz in ("", ".gz")):
         if (path := header.with_name(name)).is_file():
             return path
     raise ValueError(f"the header of a pair without its voxels: {stem[:-4]}{suffix} (or {suffix}.gz) is missing")
 
 
 def _payload(path: Path, header: NiftiHeader) -> Payload:
-    size = int(np.prod(header.shape, dtype=object)) * header.dtype.itemsize
-    return Payload(path, _encoding(path), 0, header.offset, size, header.times)
+    size = math.prod(header.shape) * header.dtype.itemsize
+    # Voxels may begin as gzip does; a file of just their length is not compressed.
+    plain = header.pair and path.stat().st_size == header.offset + size * header.times
+    return Payload(path, "raw" if plain else _encoding(path), 0, header.offset, size, header.times)

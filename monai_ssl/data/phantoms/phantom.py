@@ -29,7 +29,7 @@ from monai_ssl.data.phantoms.canvas import Canvas, Grid, scanner_noise
 from monai_ssl.data.phantoms.files import write_dicom_series, write_nifti
 from monai_ssl.data.phantoms.surfaces import Build, draw_build
 from monai_ssl.data.phantoms.vessels import Tree, draw_nodules, draw_trees, paint_nodule, paint_tree
-from monai_ssl.files import lock_folder, write_table
+from monai_ssl.files import folder_problem, lock_folder, write_table
 
 __all__ = ["Phantom", "draw_phantom", "make_phantoms"]
 
@@ -199,15 +199,11 @@ def _labels(phantom: Phantom, series: str) -> pd.DataFrame:
 def _new_folder(output_dir: Path) -> Iterator[Path]:
     # All is written below one hidden folder and moved out when whole, the table of labels last.
     if output_dir.exists() and not output_dir.is_dir():
-        raise ValueError(f"{output_dir}: is a file; name a new or empty folder to write the phantoms into")
+        raise ValueError(folder_problem(output_dir))
     with lock_folder(output_dir):
         partial = output_dir / ".partial"
-        held = sorted(entry.name for entry in output_dir.iterdir() if entry.name not in (".lock", partial.name))
-        if held:
-            raise ValueError(
-                f"{output_dir}: not empty, it holds {', '.join(held[:3])}{' ...' if len(held) > 3 else ''}; "
-                "name a new or empty folder, or empty this one first"
-            )
+        if problem := folder_problem(output_dir):
+            raise ValueError(problem)
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir()
         try:
