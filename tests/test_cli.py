@@ -15,6 +15,7 @@ from __future__ import annotations
 import inspect
 import io
 import re
+import shlex
 import subprocess
 import sys
 
@@ -148,7 +149,8 @@ def test_narrow_table_of_check_breaks_no_number(source, tmp_path, monkeypatch):
 
 
 def test_a_reader_that_leaves_gets_no_error(source):
-    command = f"{sys.executable} -m monai_ssl check {source} --csv --workers 1 | head -c 0"
+    words = [sys.executable, "-m", "monai_ssl", "check", str(source), "--csv", "--workers", "1"]
+    command = f"{shlex.join(words)} | head -c 0"
     ended = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, check=False)
     assert (ended.returncode, "rror" in ended.stderr) == (0, False)
 
