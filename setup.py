@@ -66,7 +66,16 @@ setup(
     extras_require={
         "dask": DASK,
         "onnx": ONNX,
-        "dev": [*DASK, *ONNX, "hypothesis>=6.100", "imagehash>=4.3", "mypy>=1.11", "pytest>=8.2", "ruff>=0.6"],
+        "dev": [
+            *DASK,
+            *ONNX,
+            "hypothesis>=6.100",
+            "imagehash>=4.3",
+            "mypy>=1.11",
+            "pytest>=8.2",
+            "ruff>=0.6",
+            "scikit-image>=0.24",
+        ],
     },
     entry_points={"console_scripts": ["monai-ssl=monai_ssl.__main__:main"]},
     classifiers=[

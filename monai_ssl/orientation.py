@@ -18,12 +18,13 @@ canonical axis, as `nibabel.as_closest_canonical` does, so an oblique volume has
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import nibabel
 import numpy as np
 
-__all__ = ["PLANES", "CanonicalAxes", "array_axis", "canonical_axes", "slice_positions", "to_display"]
+__all__ = ["PLANES", "CanonicalAxes", "array_axis", "canonical_axes", "few_at_a_time", "slice_positions", "to_display"]
 
 # The world axis (0 right, 1 anterior, 2 superior) along which slices of a plane follow one another.
 PLANES = {"sagittal": 0, "coronal": 1, "axial": 2}
@@ -126,6 +127,34 @@ def to_display(volume: np.ndarray, affine: np.ndarray, axis: str | int = "axial"
     row, column = (world for world in (2, 1, 0) if world != plane)
     images = volume.transpose(sliced, order[row], order[column])
     return images[:, :: -signs[row], :: -signs[column]]
+
+
+def few_at_a_time(images: np.ndarray, few: int = 16) -> Iterator[tuple[slice, np.ndarray]]:
+    """
+    Slices in contiguous blocks, so that whatever looks at them needs no copy of the volume.
+
+    Args:
+        images: (N, H, W), such as `to_display` gives.
+        few: slices in a block.
+
+    Yields:
+        Which ones, and (up to `few`, H, W), C-contiguous; a view where the images are so already.
+
+    Example:
+        >>> [block.shape for _, block in few_at_a_time(np.zeros((3, 4, 5)).T, 4)]
+        [(4, 4, 3), (1, 4, 3)]
+    """
+    for start in range(0, len(images), few):
+        places = slice(start, start + few)
+        source = images[places]
+        if source.flags.c_contiguous:
+            yield places, source
+            continue
+        block = np.empty(source.shape, dtype=source.dtype)
+        # Where slices interleave in memory, a cache line is read once for all of them.
+        for row in range(0, source.shape[1], 8):
+            block[:, row : row + 8] = source[:, row : row + 8]
+        yield places, block
 
 
 def slice_positions(affine: np.ndarray, shape: tuple[int, ...], axis: str | int = "axial") -> np.ndarray:

@@ -22,9 +22,9 @@ PACKAGE = Path(__file__).resolve().parents[1] / "monai_ssl"
 # A room may import rooms of its own level and below.
 LEVELS = {
     **{"files": 0, "orientation": 0},
-    **{"reduction": 1},
+    **{"reduction": 1, "networks": 1},
     **{"data": 2, "transforms": 2},
-    **{"networks": 3, "losses": 3, "optimizers": 3, "metrics": 3, "engines": 3},
+    **{"losses": 3, "optimizers": 3, "metrics": 3, "engines": 3},
     **{"handlers": 4, "run_folder": 4, "preflight": 4, "visualize": 4},
     **{"report": 5},
     **{"cli": 6, "__main__": 7},

@@ -18,6 +18,7 @@ from monai_ssl.cli.check import check_command
 from monai_ssl.cli.compare import compare_command
 from monai_ssl.cli.export import export_command
 from monai_ssl.cli.phantoms import phantoms_command
+from monai_ssl.cli.reducing import reduce_command
 from monai_ssl.cli.slicing import slice_command
 
 __all__ = ["app"]
@@ -25,6 +26,7 @@ __all__ = ["app"]
 # The order of the help.
 app.command("check")(check_command)
 app.command("slice")(slice_command)
+app.command("reduce")(reduce_command)
 app.command("export")(export_command)
 app.command("phantoms")(phantoms_command)
 app.command("compare")(compare_command)

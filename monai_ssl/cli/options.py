@@ -19,7 +19,18 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["MaxGib", "Source", "SplitTime", "Workers", "counted", "numbers"]
+__all__ = [
+    "Backbone",
+    "Checkpoint",
+    "MaxGib",
+    "Reduce",
+    "Scheduler",
+    "Source",
+    "SplitTime",
+    "Workers",
+    "counted",
+    "numbers",
+]
 
 Source = Annotated[
     Path, typer.Argument(metavar="INPUT", help="Folder of DICOM, NIfTI, NRRD and MHA files at any depth, or one file.")
@@ -33,6 +44,17 @@ SplitTime = Annotated[
 MaxGib = Annotated[
     float | None, typer.Option(help="The most memory that one volume may take.", show_default="4", metavar="GIB")
 ]
+Reduce = Annotated[
+    str,
+    typer.Option(
+        help="What drops near-duplicates: all, every_n:N, random:FRACTION, dhash:T, ssim:T, mi:T, embedding:T."
+    ),
+]
+Backbone = Annotated[
+    str | None, typer.Option(help="Network in timm whose features embedding compares.", metavar="NAME")
+]
+Checkpoint = Annotated[Path | None, typer.Option(help="Weights of that network.", metavar="FILE")]
+Scheduler = Annotated[str | None, typer.Option(help="Dask scheduler to run on instead, tcp://host:8786.")]
 Workers = Annotated[int | None, typer.Option(help="Processes.", show_default="one per CPU", metavar="N")]
 
 

@@ -19,7 +19,7 @@ from typing import Annotated
 import typer
 
 from monai_ssl.cli.application import given
-from monai_ssl.cli.options import MaxGib, Source, SplitTime, Workers, counted, numbers
+from monai_ssl.cli.options import Backbone, Checkpoint, MaxGib, Scheduler, Source, SplitTime, Workers, counted, numbers
 
 
 def slice_command(
@@ -27,7 +27,11 @@ def slice_command(
     output_dir: Annotated[Path, typer.Argument(metavar="OUTPUT", help="New folder for the slice store.")],
     reduce: Annotated[
         str | None,
-        typer.Option(help="How near-duplicate slices are dropped: all, every_n:N, dhash:T.", show_default="dhash:6"),
+        typer.Option(
+            help="How near-duplicate slices of a volume are dropped: all, every_n:N, random:FRACTION, dhash:T, ssim:T, "
+            "mi:T, embedding:T.",
+            show_default="dhash:6",
+        ),
     ] = None,
     axis: Annotated[str | None, typer.Option(help="axial, coronal or sagittal.", show_default="axial")] = None,
     labels: Annotated[
@@ -42,6 +46,15 @@ def slice_command(
             metavar="MM",
         ),
     ] = None,
+    window: Annotated[
+        str | None,
+        typer.Option(
+            help="Window of the 8-bit images that are compared: lung, ..., or LOW,HIGH; stored values stay.",
+            show_default="each slice's minimum and maximum",
+        ),
+    ] = None,
+    backbone: Backbone = None,
+    checkpoint: Checkpoint = None,
     resize: Annotated[
         int | None,
         typer.Option(help="Height and width of stored slices in pixels.", show_default="as in the source", metavar="N"),
@@ -59,16 +72,20 @@ def slice_command(
         typer.Option("--identifiers", help="Also write identifiers.csv: whom and what each pseudonym stands for."),
     ] = None,
     workers: Workers = None,
-    scheduler: Annotated[str | None, typer.Option(help="Dask scheduler to run on instead, tcp://host:8786.")] = None,
+    scheduler: Scheduler = None,
 ) -> None:
     """Turn volumes into a slice store: read, slice, drop near-duplicates, pseudonymise, join labels."""
     from monai_ssl.data import slice_volumes
+    from monai_ssl.report import build_reduction_report
 
     options = given(
         reduce=reduce,
         axis=axis,
         labels=labels,
         spacing=None if spacing is None else numbers("--spacing", spacing, (1, 3)),
+        window=numbers("--window", window, (2,)) if window and "," in window else window,
+        backbone=backbone,
+        checkpoint=checkpoint,
         resize=resize,
         split_time=split_time,
         max_gib=max_gib,
@@ -87,6 +104,7 @@ def slice_command(
     )
     typer.echo(f"{counted(counts['rejected'], 'entry', 'entries')} rejected: {store.path / 'rejected.csv'}")
     typer.echo(f"{counted(counts['warnings'], 'warning')}: {store.path / 'warnings.csv'}")
+    typer.echo(f"what the reduction did: {build_reduction_report(store.path)}")
     if counts["nameless"]:
         typer.echo(
             f"{counted(counts['nameless'], 'volume')} of a format that names no patient: each counts as a patient of "

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from monai_ssl.data.export import export_png
     from monai_ssl.data.labels import label_columns, read_labels
     from monai_ssl.data.phantoms import make_phantoms
+    from monai_ssl.data.reducing import reduce_store
     from monai_ssl.data.sampling import EpochBatchSampler, SeededDataset
     from monai_ssl.data.slice_store import SliceStore
     from monai_ssl.data.slicing import slice_volumes
@@ -51,6 +52,7 @@ __all__ = [
     "list_images",
     "make_phantoms",
     "read_labels",
+    "reduce_store",
     "slice_volumes",
     "split_by_patient",
 ]
@@ -68,6 +70,7 @@ _ON_DEMAND = {
     "export_png": "export",
     "find_volumes": "volumes",
     "make_phantoms": "phantoms",
+    "reduce_store": "reducing",
     "slice_volumes": "slicing",
     "split_by_patient": "splits",
 }

@@ -63,7 +63,7 @@ class SliceStore:
         self.kept = table[table["kept"]].reset_index(drop=True)
         self._files = self.kept["file"].tolist()
         self._rows = self.kept["row"].astype(int).tolist()
-        self._number = {name: number for number, name in enumerate(self.kept["slice"])}
+        self._place = {name: place for place, name in enumerate(table["slice"])}
 
     @classmethod
     def open(cls, path: str | os.PathLike) -> SliceStore:
@@ -93,10 +93,14 @@ class SliceStore:
             logger.warning(
                 "%s: unfinished, volumes sliced: %d, left: %d; repeat the command that began it", path, done, pending
             )
+        reduction = settings.get("reduction", {})
+        if not reduction.get("complete", True):
+            logger.warning("%s: reduction by %s was stopped; run it again", path, reduction["strategy"])
         table = read_table(path / "slices.csv", text=_TEXT)
         table["kept"] = table["kept"].astype(bool)
         table["row"] = table["row"].astype("Int64")
-        for (file, dtype), count in sorted(Counter(zip(*_of_kept(table, "file", "dtype"), strict=True)).items()):
+        stored = table[table["row"].notna()]
+        for (file, dtype), count in sorted(Counter(zip(stored["file"], stored["dtype"], strict=True)).items()):
             _check_volume(path / file, dtype, count)
         labels = None
         if (path / "labels.csv").is_file():
@@ -126,24 +130,23 @@ class SliceStore:
 
     def read(self, name: str) -> np.ndarray:
         """
-        A kept slice, by the name it has in the tables.
+        A stored slice, kept or not, by the name it has in the tables.
 
         Args:
             name: such as "5f0c21d67e3b9a84_0012".
 
+        Returns:
+            (H, W), as by number.
+
         Raises:
-            KeyError: when the store has no such slice, or dropped it.
+            KeyError: when the store has no such slice, or dropped it before it was stored.
         """
-        if name not in self._number:
-            dropped = self.table.loc[self.table["slice"] == name, "exemplar"]
-            state = f"was dropped; {dropped.iloc[0]} stands for it" if len(dropped) else "is unknown"
-            raise KeyError(f"{self.path}: slice {name} {state}")
-        return self[self._number[name]]
-
-
-def _of_kept(table: pd.DataFrame, *columns: str) -> list[list[str]]:
-    kept = table[table["kept"]]
-    return [kept[column].tolist() for column in columns]
+        if name not in self._place:
+            raise KeyError(f"{self.path}: slice {name} is unknown")
+        row = self.table.iloc[self._place[name]]
+        if pd.isna(row["row"]):
+            raise KeyError(f"{self.path}: slice {name} was dropped, not stored; {row['exemplar']} stands for it")
+        return np.array(_volume(str(self.path / row["file"]))[int(row["row"])])
 
 
 def _check_volume(file: Path, dtype: str, count: int) -> None:

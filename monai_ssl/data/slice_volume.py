@@ -16,10 +16,10 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import cv2
 import numpy as np
@@ -27,16 +27,17 @@ from numpy.lib import format as npy
 
 from monai_ssl.data.resampling import resample
 from monai_ssl.data.slice_parts import COLUMNS, VOLUME_FOLDER, Part, part_file, volume_file
+from monai_ssl.data.stored_slices import feature_file, seed_of, write_features
 from monai_ssl.data.volume import Volume
 from monai_ssl.data.voxels import RejectedVolumeError, Rejection, Voxels
 from monai_ssl.files import atomic_path, write_through
-from monai_ssl.orientation import array_axis, slice_positions, to_display
-from monai_ssl.reduction import hash_slices, reduce_slices
+from monai_ssl.orientation import array_axis, few_at_a_time, slice_positions, to_display
+from monai_ssl.reduction import STRATEGIES, Reduction, Slices, hash_slices, parse_strategy
+
+if TYPE_CHECKING:
+    from monai_ssl.networks import Embedder
 
 __all__ = ["SliceOptions", "SliceTask", "store_volume"]
-
-# Slices in hand at a time, beside the volume itself.
-_BLOCK = 16
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,16 @@ class SliceOptions:
     spacing: tuple[float, float, float] | None
     split_time: bool
     max_gib: float
+    window: tuple[float, float] | None = None
+    embedder: Embedder | None = None
+    features: dict[str, Any] | None = None
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Those that decide what the store holds. The limit of memory is a guard, and the network has its checksum."""
+        arguments = {field.name: getattr(self, field.name) for field in fields(self)}
+        del arguments["max_gib"], arguments["embedder"]
+        return json.loads(json.dumps(arguments))
 
 
 @dataclass(frozen=True)
@@ -133,11 +144,11 @@ def _rows(task: SliceTask, voxels: Voxels, images: np.ndarray) -> tuple[str, np.
     valid = None if voxels.valid is None else to_display(voxels.valid, voxels.affine, task.options.axis)
     hashes = np.empty(count, dtype=np.uint64)
     statistics: list[tuple] = []
-    for few, block in _blocks(images):
-        hashes[few] = hash_slices(block)
-        masks = [None] * len(block) if valid is None else next(_blocks(valid[few]))[1]
+    for few, block in few_at_a_time(images):
+        hashes[few] = hash_slices(block, task.options.window)
+        masks = [None] * len(block) if valid is None else next(few_at_a_time(valid[few]))[1]
         statistics += [_statistics(image, mask) for image, mask in zip(block, masks, strict=True)]
-    reduction = reduce_slices(images, task.options.reduce, hashes=hashes)
+    reduction = _reduce(task, images, hashes)
     kept = reduction.kept
     names = [f"{task.name}_{index:04d}" for index in range(count)]
     stored = np.cumsum(kept) - 1
@@ -162,19 +173,14 @@ def _rows(task: SliceTask, voxels: Voxels, images: np.ndarray) -> tuple[str, np.
     return text.getvalue(), kept
 
 
-def _blocks(images: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
-    """A few slices at a time, contiguous, so that no copy of the volume is made."""
-    for start in range(0, len(images), _BLOCK):
-        few = slice(start, start + _BLOCK)
-        source = images[few]
-        if source.flags.c_contiguous:
-            yield few, source
-            continue
-        block = np.empty(source.shape, dtype=source.dtype)
-        # Where slices interleave in memory, a cache line is read once for all of them.
-        for row in range(0, source.shape[1], 8):
-            block[:, row : row + 8] = source[:, row : row + 8]
-        yield few, block
+def _reduce(task: SliceTask, images: np.ndarray, hashes: np.ndarray) -> Reduction:
+    options = task.options
+    slices = Slices(images, window=options.window, hashes=hashes, embed=options.embedder, seed=seed_of(task.name))
+    name, number = parse_strategy(options.reduce)
+    reduction = STRATEGIES[name].select(slices, number)
+    if options.features is not None:
+        write_features(feature_file(task.output, options.features, task.name), slices.features)
+    return reduction
 
 
 def _positions(voxels: Voxels, axis: str) -> np.ndarray:
@@ -201,7 +207,7 @@ def _write_images(stream: BinaryIO, images: np.ndarray, kept: np.ndarray, resize
     shape = (int(kept.sum()), *(images.shape[1:] if resize is None else (resize, resize)))
     header = {"descr": npy.dtype_to_descr(images.dtype), "fortran_order": False, "shape": shape}
     npy.write_array_header_1_0(stream, header)
-    for few, block in _blocks(images):
+    for few, block in few_at_a_time(images):
         chosen = block if kept[few].all() else block[kept[few]]
         for part in [chosen] if resize is None else (_resized(image, resize) for image in chosen):
             stream.write(part.data)

@@ -23,7 +23,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
@@ -35,10 +35,15 @@ from monai_ssl.data.slice_parts import VOLUME_FOLDER
 from monai_ssl.data.slice_store import SliceStore
 from monai_ssl.data.slice_volume import SliceOptions, store_volume
 from monai_ssl.data.slicing_run import STATE_FILE, SlicingRun, finished_already
+from monai_ssl.data.stored_slices import make_embedder
 from monai_ssl.data.volumes import find_volumes
+from monai_ssl.data.windows import window_limits
 from monai_ssl.files import folder_problem, lock_folder
 from monai_ssl.orientation import PLANES
-from monai_ssl.reduction import parse_strategy
+from monai_ssl.reduction import STRATEGIES, parse_strategy
+
+if TYPE_CHECKING:
+    from monai_ssl.networks import Embedder
 
 __all__ = ["slice_volumes"]
 
@@ -55,6 +60,9 @@ def slice_volumes(
     reduce: str = "dhash:6",
     resize: int | None = None,
     spacing: float | tuple[float, float, float] | None = None,
+    window: str | tuple[float, float] | None = None,
+    backbone: str | None = None,
+    checkpoint: str | os.PathLike | None = None,
     split_time: bool = False,
     max_gib: float = MAX_GIB,
     labels: str | os.PathLike | None = None,
@@ -84,6 +92,11 @@ def slice_volumes(
             volume closest to them), or one number for all, to which volumes are resampled before slicing: linear,
             antialiased, without padding in any value. `index` then counts resampled slices. Volumes sheared by a gantry
             tilt stay sheared. None keeps the voxels of the source.
+        window: of the 8-bit images that are hashed and compared, a name as in `export_png` or (low, high); the stored
+            values stay as they are. None for each slice's own minimum and maximum, as in the reference; a window is
+            better where slices may be empty, since min-max turns their noise into structure.
+        backbone: architecture whose features `embedding` compares, see `monai_ssl.networks.create_backbone`.
+        checkpoint: its weights.
         split_time: take each time point of a 4-D file as a volume of its own, instead of refusing the file.
         max_gib: the most memory that the voxels of one volume may take, in GiB; larger ones are refused.
         labels: a csv keyed by `patient`, by `series`, or by `series` and `position_mm` (nearest slice within 0.1 mm);
@@ -115,14 +128,12 @@ def slice_volumes(
     lengths = _spacing(spacing, problems)
     if axis not in PLANES:
         problems.append(f"axis must be one of {', '.join(sorted(PLANES))}, got {axis!r}")
-    try:
-        parse_strategy(reduce)
-    except ValueError as error:
-        problems.append(str(error))
+    limits = _window(window, problems)
+    embedder, features = _embedder(reduce, backbone, checkpoint, problems)
     table = _read_labels(labels, output, problems)
     if problems:
         raise ValueError("\n".join(problems))
-    options = SliceOptions(axis, reduce, resize, lengths, split_time, max_gib)
+    options = SliceOptions(axis, reduce, resize, lengths, split_time, max_gib, limits, embedder, features)
     with lock_folder(output), _ended_by_sigterm():
         run = SlicingRun(output, table, options, identifiers)
         try:
@@ -226,6 +237,25 @@ def _spacing(spacing: Any, problems: list[str]) -> tuple[float, float, float] | 
         )
         return None
     return x, y, z
+
+
+def _window(window: Any, problems: list[str]) -> tuple[float, float] | None:
+    try:
+        return None if window is None else window_limits(window)
+    except (ValueError, TypeError) as error:
+        problems.append(str(error))
+        return None
+
+
+def _embedder(
+    reduce: str, backbone: str | None, checkpoint: str | os.PathLike | None, problems: list[str]
+) -> tuple[Embedder | None, dict[str, Any] | None]:
+    try:
+        needed = STRATEGIES[parse_strategy(reduce)[0]].compares == "features"
+        return make_embedder(needed, backbone, checkpoint)
+    except (ValueError, OSError) as error:
+        problems.append(str(error))
+    return None, None
 
 
 def _read_labels(labels: str | os.PathLike | None, output: Path, problems: list[str]) -> SourceLabels | None:

@@ -17,7 +17,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -106,7 +105,7 @@ class SlicingRun:
         asked: dict[str, Any] = {
             "version": __version__,
             "input": self.pseudonyms("input", str(source.resolve())),
-            **self._arguments,
+            **self.options.settings,
         }
         parts = self.output / PART_FOLDER
         begun = json.loads(self._state.read_text(encoding="utf-8")) if self._state.exists() else None
@@ -241,21 +240,17 @@ class SlicingRun:
             else:
                 stream.write(bytes(room))
 
-    @property
-    def _arguments(self) -> dict[str, Any]:
-        # The limit of memory is a guard, not a property of the store.
-        arguments = asdict(self.options)
-        del arguments["max_gib"]
-        return json.loads(json.dumps(arguments))
-
     def _write_store(self, counts: dict[str, int]) -> None:
         labels = self.labels.columns if self.labels is not None and self.labels.columns else None
         settings = {
             "format": "monai_ssl slice store",
             "format_version": _FORMAT_VERSION,
             "complete": not counts["pending"],
-            "arguments": {**self._arguments, "labels": labels},
+            "arguments": {**self.options.settings, "labels": labels},
             "pseudonym_key_fingerprint": self.pseudonyms.fingerprint,
             "counts": counts,
+            "reduction": {"strategy": self.options.reduce, "scope": "volume", "target_fraction": None},
         }
+        if self.options.features is not None:
+            settings["features"] = self.options.features
         write_json(self.output / "store.json", settings)

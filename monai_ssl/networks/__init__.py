@@ -13,10 +13,12 @@
 
 from monai_ssl.networks.backbones import classifier_names, create_backbone
 from monai_ssl.networks.checkpoints import CheckpointMismatchError, LoadReport, load_backbone_weights
+from monai_ssl.networks.embedder import Embedder
 from monai_ssl.networks.swav import SwAVNet, SwAVOutput
 
 __all__ = [
     "CheckpointMismatchError",
+    "Embedder",
     "LoadReport",
     "SwAVNet",
     "SwAVOutput",

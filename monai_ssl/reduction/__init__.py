@@ -14,18 +14,35 @@
 from __future__ import annotations
 
 from monai_ssl.reduction.difference_hash import difference_hash, hash_slices, to_uint8
+from monai_ssl.reduction.embedding import cosine_distance, select_by_cosine
 from monai_ssl.reduction.exemplars import hamming_distance, select_exemplars
-from monai_ssl.reduction.reduce import STRATEGIES, Reduction, Strategy, parse_strategy, reduce_slices
+from monai_ssl.reduction.reduce import (
+    SCOPES,
+    STRATEGIES,
+    Reduction,
+    Strategy,
+    find_strategy,
+    parse_strategy,
+    reduce_slices,
+)
+from monai_ssl.reduction.slices import Embed, Slices, embed_slices
 
 __all__ = [
+    "SCOPES",
     "STRATEGIES",
+    "Embed",
     "Reduction",
+    "Slices",
     "Strategy",
+    "cosine_distance",
     "difference_hash",
+    "embed_slices",
+    "find_strategy",
     "hamming_distance",
     "hash_slices",
     "parse_strategy",
     "reduce_slices",
+    "select_by_cosine",
     "select_exemplars",
     "to_uint8",
 ]

@@ -20,11 +20,12 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
+from monai_ssl.orientation import few_at_a_time
+
 __all__ = ["difference_hash", "fill_invalid", "hash_slices", "to_uint8"]
 
 _WIDTH, _HEIGHT = 9, 8
 _ONE = 1 << 22  # Pillow's fixed point: 32 bits less 8 for the result and 2 for the overshoot of the filter
-_SLICES = 32
 _MOST_MISSED = 8  # each costs a look at all pixels
 _BLOCK = 1 << 16  # pixels converted to float64 at a time, so that they stay in the processor's cache
 
@@ -107,9 +108,8 @@ def hash_slices(images: np.ndarray, window: tuple[float, float] | None = None) -
     """
     images = np.asarray(images)
     _check_values(images, window)
-    blocks = (_slice_by_slice(images[start : start + _SLICES]) for start in range(0, len(images), _SLICES))
     # One after another, so that the 8-bit image of each is still in the processor's cache.
-    return _hashes(_quantize(image, window) for block in blocks for image in block)
+    return _hashes(_quantize(image, window) for _, block in few_at_a_time(images) for image in block)
 
 
 def fill_invalid(values: np.ndarray) -> np.ndarray:
@@ -138,13 +138,6 @@ def _hashes(images: Iterable[np.ndarray]) -> np.ndarray:
         return np.empty(0, dtype=np.uint64)
     bits = np.diff(small, axis=2) > 0
     return np.packbits(bits.reshape(-1, 64), axis=1).view(">u8").ravel().astype(np.uint64)
-
-
-def _slice_by_slice(images: np.ndarray) -> np.ndarray:
-    if abs(images.strides[0]) >= abs(images.strides[2]):
-        return images
-    # Slices that interleave in memory are copied in blocks of rows: a cache line is read once for all of them.
-    return np.concatenate([images[:, row : row + 8] for row in range(0, images.shape[1], 8)], axis=1)
 
 
 def _quantize(image: np.ndarray, window: tuple[float, float] | None) -> np.ndarray:

@@ -14,16 +14,25 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
-from monai_ssl.reduction.difference_hash import hash_slices
+from monai_ssl.reduction.embedding import cosine_distance, select_by_cosine
 from monai_ssl.reduction.exemplars import hamming_distance, select_exemplars
+from monai_ssl.reduction.mutual_information import keep_by_mutual_information
+from monai_ssl.reduction.random_slices import keep_at_random
+from monai_ssl.reduction.slices import Embed, Slices
+from monai_ssl.reduction.ssim import keep_by_ssim
 
-__all__ = ["STRATEGIES", "Reduction", "Strategy", "parse_strategy", "reduce_slices"]
+__all__ = ["SCOPES", "STRATEGIES", "Reduction", "Strategy", "find_strategy", "parse_strategy", "reduce_slices"]
+
+
+# Within what slices may stand for one another.
+SCOPES = ("volume", "patient", "dataset")
 
 
 class Reduction(NamedTuple):
@@ -32,7 +41,7 @@ class Reduction(NamedTuple):
 
     Attributes:
         exemplar: (N,) int64, for each slice the index of the kept slice that stands for it; its own where it is kept.
-        distance: (N,) float64, to that exemplar: bits that differ for `dhash`, slices apart for `every_n`; 0 for kept.
+        distance: (N,) float64, to that exemplar, in the unit of the strategy; 0 for kept.
     """
 
     exemplar: np.ndarray
@@ -52,25 +61,72 @@ class Strategy:
     Attributes:
         form: as the user writes it, "dhash:T".
         limits: what the number may be, for messages; empty when the strategy takes none.
-        parse: from the text after the colon to the number; raises ValueError or returns None for a bad one.
-        select: from (images, number, hashes or None) to the reduction.
+        select: from slices and the number to the reduction.
+        low: the smallest number.
+        high: the largest.
+        kind: of the number, int or float.
+        compares: what it looks at: "hashes", "features", "images", or nothing but places.
     """
 
     form: str
     limits: str
-    parse: Callable[[str], float | None]
-    select: Callable[[np.ndarray, float, np.ndarray | None], Reduction]
+    select: Callable[[Slices, float], Reduction]
+    low: float = 0
+    high: float = 0
+    kind: type[int] | type[float] = int
+    compares: str = ""
+
+    @property
+    def scopes(self) -> tuple[str, ...]:
+        """Within what slices can stand for one another: what has an index can be compared across volumes."""
+        return SCOPES if self.compares in ("hashes", "features") else SCOPES[:1]
+
+    def parse(self, text: str) -> float:
+        """
+        The number.
+
+        Raises:
+            ValueError: when it is none, or out of range.
+        """
+        number = self.kind(text)
+        if not self.low <= number <= self.high:
+            raise ValueError(text)
+        return number
 
 
-def reduce_slices(images: np.ndarray, strategy: str, hashes: np.ndarray | None = None) -> Reduction:
+def reduce_slices(
+    images: np.ndarray,
+    strategy: str,
+    *,
+    window: tuple[float, float] | None = None,
+    hashes: np.ndarray | None = None,
+    embed: Embed | None = None,
+    seed: int = 0,
+) -> Reduction:
     """
     Choose the slices that differ from one another.
 
+    A slice is dropped when its distance to one that is kept is at most the threshold T. The strategies that look at
+    places only, with a count or a share, are the controls that the others are to be held against.
+
+    - "all": nothing is dropped.
+    - "every_n:N": every N-th slice is kept, from the first; the distance is in slices.
+    - "random:FRACTION": that share is kept, drawn at random; the nearest kept slice stands for a dropped one.
+    - "dhash:T": bits, 0 to 64, in which the difference hash is another than that of any earlier kept slice; 6 is the
+      best of the reference.
+    - "embedding:T": 1 - cosine similarity, 0 to 2, of the features to those of any earlier kept slice.
+    - "ssim:T": 1 - structural similarity, 0 to 1, to the last kept slice.
+    - "mi:T": 1 - normalised mutual information, 0 to 1, with the last kept slice.
+
     Args:
         images: (N, H, W), any real dtype, in display orientation: a transpose has other hashes.
-        strategy: "all", "every_n:N" (every N-th slice, from the first) or "dhash:T" (a slice is dropped when its
-            difference hash is within T bits, 0 to 64, of an earlier kept one; 6 is the best of the reference).
-        hashes: (N,) uint64, `hash_slices(images)` where it is known already; the pixels are not read then.
+        strategy: one of the above, with its number.
+        window: (low, high), in the unit of the images, of the 8-bit images that all strategies compare. None for each
+            slice's own minimum and maximum, as in the reference; a fixed window is better where slices may be empty,
+            since min-max turns their noise into structure.
+        hashes: (N,) uint64, `hash_slices(images, window)` where it is known already; `dhash` reads no pixels then.
+        embed: from 8-bit images (N, H, W) to features (N, D), for `embedding`; see `monai_ssl.networks.Embedder`.
+        seed: of `random`.
 
     Returns:
         The exemplar of each slice and the distance to it.
@@ -85,9 +141,8 @@ def reduce_slices(images: np.ndarray, strategy: str, hashes: np.ndarray | None =
     Source: Wolf et al. 2024, "Less is More", https://arxiv.org/abs/2410.14524.
     """
     name, number = parse_strategy(strategy)
-    if hashes is not None and len(hashes) != len(images):
-        raise ValueError(f"hashes must have one entry per slice, got {len(hashes)} for {len(images)} slices")
-    return STRATEGIES[name].select(images, number, hashes)
+    slices = Slices(images, window=window, hashes=hashes, embed=embed, seed=seed)
+    return STRATEGIES[name].select(slices, number)
 
 
 def parse_strategy(text: str) -> tuple[str, float]:
@@ -110,51 +165,77 @@ def parse_strategy(text: str) -> tuple[str, float]:
         ('dhash', 6)
     """
     name, colon, argument = text.partition(":")
-    if name not in STRATEGIES:
-        known = ", ".join(strategy.form for strategy in STRATEGIES.values())
-        nearest = difflib.get_close_matches(name.lower(), STRATEGIES, n=1, cutoff=0.5)
-        hint = f"; did you mean {STRATEGIES[nearest[0]].form}?" if nearest else ""
-        raise ValueError(f"unknown reduction strategy {text!r}; known are {known}{hint}")
-    strategy = STRATEGIES[name]
+    strategy = find_strategy(text)
     if not strategy.limits:
         if colon:
             raise ValueError(f"reduction strategy {name!r} takes no number, got {text!r}")
         return name, 0
     try:
-        number = strategy.parse(argument)
+        return name, strategy.parse(argument)
     except ValueError:
-        number = None
-    if number is None:
-        raise ValueError(f"reduction strategy must be written {strategy.form} with {strategy.limits}, got {text!r}")
-    return name, number
+        raise ValueError(
+            f"reduction strategy must be written {strategy.form} with {strategy.limits}, got {text!r}"
+        ) from None
 
 
-def _keep_all(images: np.ndarray, number: float, hashes: np.ndarray | None) -> Reduction:
-    return Reduction(np.arange(len(images)), np.zeros(len(images)))
+def find_strategy(text: str) -> Strategy:
+    """
+    The strategy of a name, with or without its number, which is not looked at.
+
+    Raises:
+        ValueError: naming the known ones and the nearest.
+    """
+    name = text.partition(":")[0]
+    if name not in STRATEGIES:
+        known = ", ".join(strategy.form for strategy in STRATEGIES.values())
+        nearest = difflib.get_close_matches(name.lower(), STRATEGIES, n=1, cutoff=0.5)
+        hint = f"; did you mean {STRATEGIES[nearest[0]].form}?" if nearest else ""
+        raise ValueError(f"unknown reduction strategy {text!r}; known are {known}{hint}")
+    return STRATEGIES[name]
 
 
-def _keep_every_n(images: np.ndarray, number: float, hashes: np.ndarray | None) -> Reduction:
-    index = np.arange(len(images))
-    exemplar = index - index % (min(int(number), len(images)) or 1)
+def _keep_all(slices: Slices, number: float) -> Reduction:
+    return Reduction(np.arange(len(slices)), np.zeros(len(slices)))
+
+
+def _keep_every_n(slices: Slices, number: float) -> Reduction:
+    index = np.arange(len(slices))
+    exemplar = index - index % (min(int(number), len(slices)) or 1)
     return Reduction(exemplar, (index - exemplar).astype(np.float64))
 
 
-def _keep_by_difference_hash(images: np.ndarray, number: float, hashes: np.ndarray | None) -> Reduction:
-    hashes = hash_slices(images) if hashes is None else hashes
-    exemplar = select_exemplars(hashes, int(number))
-    return Reduction(exemplar, hamming_distance(hashes, hashes[exemplar]).astype(np.float64))
+def _keep_at_random(slices: Slices, number: float) -> Reduction:
+    return Reduction(*keep_at_random(len(slices), number, slices.seed))
 
 
-def _whole_number(low: int, high: float) -> Callable[[str], int | None]:
-    def parse(text: str) -> int | None:
-        return number if low <= (number := int(text)) <= high else None
-
-    return parse
+def _keep_by_difference_hash(slices: Slices, number: float) -> Reduction:
+    exemplar = select_exemplars(slices.hashes, int(number))
+    return Reduction(exemplar, hamming_distance(slices.hashes, slices.hashes[exemplar]).astype(np.float64))
 
 
-# A new strategy is one small file with its `select`, and one line here.
+def _keep_by_embedding(slices: Slices, number: float) -> Reduction:
+    exemplar = select_by_cosine(slices.features, number)
+    return Reduction(exemplar, cosine_distance(slices.features, slices.features[exemplar]))
+
+
+def _keep_by_ssim(slices: Slices, number: float) -> Reduction:
+    return Reduction(*keep_by_ssim(slices.eight_bit(), number))
+
+
+def _keep_by_mutual_information(slices: Slices, number: float) -> Reduction:
+    return Reduction(*keep_by_mutual_information(slices.eight_bit(), number))
+
+
+# A new strategy is one small file with what it does, and a line here.
 STRATEGIES = {
-    "all": Strategy("all", "", _whole_number(0, 0), _keep_all),
-    "every_n": Strategy("every_n:N", "N an integer of at least 1", _whole_number(1, float("inf")), _keep_every_n),
-    "dhash": Strategy("dhash:T", "T an integer from 0 to 64 (bits)", _whole_number(0, 64), _keep_by_difference_hash),
+    strategy.form.partition(":")[0]: strategy
+    for strategy in (
+        Strategy("all", "", _keep_all),
+        Strategy("every_n:N", "N an integer of at least 1", _keep_every_n, 1, math.inf),
+        Strategy("random:FRACTION", "FRACTION above 0, at most 1", _keep_at_random, math.ulp(0), 1, float),
+        Strategy("dhash:T", "T an integer from 0 to 64 (bits)", _keep_by_difference_hash, 0, 64, int, "hashes"),
+        Strategy("ssim:T", "T from 0 to 1 (1 - SSIM)", _keep_by_ssim, 0, 1, float, "images"),
+        Strategy("mi:T", "T from 0 to 1 (1 - NMI)", _keep_by_mutual_information, 0, 1, float, "images"),
+        Strategy("embedding:T", "T from 0 to 2 (1 - cosine)", _keep_by_embedding, 0, 2, float, "features"),
+    )
 }

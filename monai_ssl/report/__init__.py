@@ -9,10 +9,11 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Reports: run folders in, one self-contained page out."""
+"""Reports: run folders or a slice store in, one self-contained page out."""
 
 from __future__ import annotations
 
 from monai_ssl.report.build import build_report, compare_runs
+from monai_ssl.report.reduction import build_reduction_report
 
-__all__ = ["build_report", "compare_runs"]
+__all__ = ["build_reduction_report", "build_report", "compare_runs"]

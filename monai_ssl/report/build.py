@@ -18,22 +18,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from monai_ssl.data import SliceStore
 from monai_ssl.files import atomic_path, lock_folder, write_json, write_table
 from monai_ssl.metrics import redraw_models
-from monai_ssl.report.numbers import report_numbers, slice_numbers
-from monai_ssl.report.pictures import Picture, curve_pictures, roc_pictures, slice_pictures
-from monai_ssl.report.runs import Run, find_dropped, read_run, read_runs
+from monai_ssl.report.numbers import report_numbers
+from monai_ssl.report.page import Picture, render, setting_rows
+from monai_ssl.report.pictures import curve_pictures, roc_pictures, show_slices
+from monai_ssl.report.runs import find_dropped, read_run, read_runs
 from monai_ssl.report.words import decimals, dropped_text, p_text
 from monai_ssl.visualize.figures import MODEL_COLORS
 
 __all__ = ["build_report", "compare_runs"]
-
-_EXEMPLARS = 24
-_WITH_DROPPED = 40  # pictures of slices, kept and dropped: keeps the page of a real CT below 1 MB
-_EACH = 8
 
 
 def compare_runs(
@@ -77,7 +72,7 @@ def compare_runs(
     result = redraw_models(
         {run.name: run.predictions for run in read if run.predictions is not None}, redraws, seed, split
     )
-    reduction, strip, tiles = (None, [], []) if slices is None else _slices(slices, read)
+    reduction, strip, tiles = (None, [], []) if slices is None else show_slices(slices, *find_dropped(slices, read))
     numbers = report_numbers(result, read, seed, split, before, reduction)
     pictures = {
         "roc": roc_pictures(result, redraws, seed),
@@ -107,17 +102,11 @@ def build_report(numbers: Mapping[str, Any], pictures: Mapping[str, Sequence[Pic
     Returns:
         HTML.
     """
-    environment = Environment(
-        loader=PackageLoader("monai_ssl.report", ""),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"decimals": decimals, "dropped_text": dropped_text, "p_text": p_text}
     runs = numbers["runs"]
     reduction, before = numbers["reduction"], numbers["pretraining"]
-    return environment.get_template("report.html.j2").render(
+    return render(
+        "report.html.j2",
+        {"decimals": decimals, "dropped_text": dropped_text, "p_text": p_text},
         numbers=numbers,
         pictures=pictures,
         names=[run["name"] for run in runs],
@@ -126,10 +115,10 @@ def build_report(numbers: Mapping[str, Any], pictures: Mapping[str, Sequence[Pic
         by_label=_by(numbers["models"], "label"),
         largest=_largest_difference(numbers["comparisons"]),
         lowest=_lowest_auc(numbers["models"]),
-        settings=_setting_rows([run["settings"] for run in runs]),
-        versions=_setting_rows([run["versions"] for run in runs]),
+        settings=setting_rows([run["settings"] for run in runs]),
+        versions=setting_rows([run["versions"] for run in runs]),
         earlier=[
-            (title, _setting_rows([values]))
+            (title, setting_rows([values]))
             for title, values in (
                 ("Pre-training", {} if before is None else before["settings"]),
                 ("Slicing and reduction", {} if reduction is None else reduction["settings"]),
@@ -139,45 +128,11 @@ def build_report(numbers: Mapping[str, Any], pictures: Mapping[str, Sequence[Pic
     )
 
 
-def _slices(store: SliceStore, runs: Sequence[Run]) -> tuple[dict[str, Any], list[Picture], list[Picture]]:
-    dropped_from, reason = find_dropped(store, runs)
-    limit = _EXEMPLARS if dropped_from is None else _WITH_DROPPED // 3
-    numbers = slice_numbers(store, limit)
-    each = min(_EACH, _WITH_DROPPED // len(numbers["exemplars"]) - 1)
-    strip, tiles = slice_pictures(store, limit, dropped_from, each)
-    shown = sum(len(tile.beside) for tile in tiles)
-    return numbers | {"dropped_pictures": {"shown": shown, "each": each, "missing_because": reason}}, strip, tiles
-
-
 def _by(rows: Sequence[Mapping[str, Any]], *names: str) -> list[list[Mapping[str, Any]]]:
     groups: dict[tuple, list[Mapping[str, Any]]] = {}
     for row in rows:
         groups.setdefault(tuple(row[name] for name in names), []).append(row)
     return list(groups.values())
-
-
-def _setting_rows(columns: Sequence[Mapping[str, Any]]) -> list[tuple[str, list[str]]]:
-    flat = [dict(_flat(column)) for column in columns]
-    names = dict.fromkeys(name for column in flat for name in column)
-    return [(name, [column.get(name, "") for column in flat]) for name in names]
-
-
-def _flat(settings: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    rows = []
-    for name, value in settings.items():
-        if isinstance(value, dict) and value:
-            rows += _flat(value, f"{prefix}{name}.")
-        else:
-            rows.append((prefix + name, _setting_text(value)))
-    return rows
-
-
-def _setting_text(value: Any) -> str:
-    if value is None or value == "":
-        return "none"
-    if isinstance(value, list):
-        return ", ".join(_setting_text(entry) for entry in value) or "none"
-    return str(value).lower() if isinstance(value, bool) else f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _largest_difference(rows: Sequence[Mapping[str, Any]]) -> float:

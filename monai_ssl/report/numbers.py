@@ -16,7 +16,7 @@ from __future__ import annotations
 import importlib.metadata
 import math
 import platform
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,7 +27,7 @@ from monai_ssl.report.runs import Run, without_folders
 from monai_ssl.report.words import caveats, summary
 from monai_ssl.visualize import curve_names, exemplar_table, reduction_summary, typical_volume
 
-__all__ = ["plain_values", "report_numbers", "slice_numbers"]
+__all__ = ["package_versions", "plain_values", "report_numbers", "slice_numbers"]
 
 _PACKAGES = ("monai_ssl", "numpy", "scipy", "pandas", "matplotlib")
 
@@ -71,7 +71,7 @@ def report_numbers(
         "differing_settings": _differing([run.settings for run in runs]),
         "pretraining": None if pretraining is None else _run(pretraining),
         "reduction": reduction,
-        "versions": {"python": platform.python_version()} | {name: _version(name) for name in _PACKAGES},
+        "versions": package_versions(_PACKAGES),
     }
     numbers = plain_values(numbers)
     return {"summary": summary(numbers), "caveats": caveats(numbers)} | numbers
@@ -106,6 +106,11 @@ def plain_values(value: Any) -> Any:
     if value is None or value is pd.NA or (isinstance(value, float) and not math.isfinite(value)):
         return None
     return value
+
+
+def package_versions(packages: Iterable[str]) -> dict[str, str]:
+    """The versions of Python and of packages, "not installed" for one that is not."""
+    return {"python": platform.python_version()} | {name: _version(name) for name in packages}
 
 
 def _label(result: ModelRedraws, column: int) -> dict[str, Any]:

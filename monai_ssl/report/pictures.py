@@ -13,19 +13,15 @@
 
 from __future__ import annotations
 
-import base64
-import io
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
-from markupsafe import Markup
-from matplotlib.figure import Figure
-from PIL import Image
 
+from monai_ssl.data import SliceStore
 from monai_ssl.metrics import ModelRedraws, roc_bands
+from monai_ssl.report.numbers import slice_numbers
+from monai_ssl.report.page import Picture, embed_figure, embed_image
 from monai_ssl.report.words import decimals, interval_text
 from monai_ssl.visualize import (
     axis_strip,
@@ -34,35 +30,16 @@ from monai_ssl.visualize import (
     dropped_table,
     exemplar_images,
     exemplar_table,
-    figure_to_svg,
     roc_figure,
     typical_volume,
 )
-from monai_ssl.visualize.contact_sheet import caption, dropped_caption
-from monai_ssl.visualize.figures import GRID, INK, MODEL_COLORS, SOFT
+from monai_ssl.visualize.contact_sheet import caption, distance_text, dropped_caption
 
-__all__ = ["Picture", "curve_pictures", "roc_pictures", "slice_pictures"]
+__all__ = ["curve_pictures", "roc_pictures", "show_slices"]
 
-# The page sets these variables, for bright and for dark.
-_VARIABLES = {INK: "var(--ink)", SOFT: "var(--dim)", GRID: "var(--line)"} | {
-    color: f"var(--model-{position})" for position, color in enumerate(MODEL_COLORS)
-}
-
-
-@dataclass(frozen=True)
-class Picture:
-    """
-    One figure: its caption, and either an SVG element or an image as data URI with alt text.
-
-    Attributes:
-        beside: of an exemplar, the dropped slices to stand beside it.
-    """
-
-    caption: str
-    svg: Markup | None = None
-    image: str | None = None
-    alt: str = ""
-    beside: tuple[Picture, ...] = ()
+_EXEMPLARS = 24
+_WITH_DROPPED = 40  # pictures of slices, kept and dropped: keeps the page of a real CT below 1 MB
+_EACH = 8
 
 
 def roc_pictures(result: ModelRedraws, redraws: int, seed: int) -> list[Picture]:
@@ -84,7 +61,7 @@ def roc_pictures(result: ModelRedraws, redraws: int, seed: int) -> list[Picture]
             for model, row in ((model, intervals.loc[(model, label)]) for model in curves)
         )
         alt = f"ROC curves with 95 % bands, {title}: {values}"
-        pictures.append(Picture(title, _svg(roc_figure(curves, title), f"roc-{i}", alt)))
+        pictures.append(Picture(title, embed_figure(roc_figure(curves, title), f"roc-{i}", alt)))
     return pictures
 
 
@@ -98,30 +75,50 @@ def curve_pictures(metrics: Mapping[str, pd.DataFrame], name: str) -> list[Pictu
             if series in table.columns and len(values := table[series].dropna())
         )
         alt = f"{series.replace('_', ' ')} over training: {ends}"
-        pictures.append(Picture(series, _svg(curve_figure(metrics, series), f"{name}-{number}", alt)))
+        pictures.append(Picture(series, embed_figure(curve_figure(metrics, series), f"{name}-{number}", alt)))
     return pictures
 
 
-def slice_pictures(
-    store: Any, limit: int, dropped_from: Any = None, each: int = 0
-) -> tuple[list[Picture], list[Picture]]:
+def show_slices(
+    store: SliceStore,
+    dropped_from: Any,
+    missing_because: str | None,
+    window: tuple[float, float] | None = None,
+) -> tuple[dict[str, Any], list[Picture], list[Picture]]:
     """
-    The strip along the axis of the most typical volume, and its exemplars as thumbnails.
+    The most typical volume of a store: numbers, the strip along its axis, and its exemplars with what they replaced.
 
     Args:
-        store: a :py:class:`monai_ssl.data.SliceStore`.
-        limit: exemplars shown at most.
-        dropped_from: a store of the same volumes that holds what `store` dropped, or None.
-        each: dropped slices at most beside an exemplar.
+        store: that was reduced.
+        dropped_from: what holds slices that `store` dropped, with `table` and `read` as a store has them; or None.
+        missing_because: why there is none.
+        window: lowest and highest value shown; by default as `display_window` says.
     """
+    limit = _EXEMPLARS if dropped_from is None else _WITH_DROPPED // 3
+    numbers = slice_numbers(store, limit)
+    each = 0 if dropped_from is None else min(_EACH, _WITH_DROPPED // len(numbers["exemplars"]) - 1)
     volume = typical_volume(store.table)
-    exemplars = exemplar_table(store.table, volume, limit)
-    dropped = dropped_table(store.table, volume, exemplars["slice"], 0 if dropped_from is None else each)
+    tiles = _tiles(store, volume, limit, dropped_from, each, window)
+    shown = {"shown": sum(len(tile.beside) for tile in tiles), "each": each, "missing_because": missing_because}
+    return numbers | {"dropped_pictures": shown}, [_strip(store, volume)], tiles
+
+
+def _strip(store: SliceStore, volume: str) -> Picture:
     rows = store.table[store.table["volume"].astype(str) == volume]
     alt = f"{int(rows['kept'].sum())} of {len(rows)} slices of one volume kept, along its axis"
-    strip = Picture("along the axis", _svg(axis_strip(store.table, volume), "strip", alt))
+    return Picture("along the axis", embed_figure(axis_strip(store.table, volume), "strip", alt))
+
+
+def _tiles(
+    store: SliceStore, volume: str, limit: int, dropped_from: Any, each: int, window: tuple[float, float] | None
+) -> list[Picture]:
+    exemplars = exemplar_table(store.table, volume, limit)
+    table = store.table
+    if dropped_from is not None:
+        table = table[table["kept"].astype(bool) | table["slice"].isin(dropped_from.table["slice"])]
+    dropped = dropped_table(table, volume, exemplars["slice"], each)
     names = [*exemplars["slice"], *dropped["slice"]]
-    images = map(_jpeg, exemplar_images(store, names, size=224, dropped_from=dropped_from))
+    images = map(embed_image, exemplar_images(store, names, window, size=224, dropped_from=dropped_from))
     image_of = dict(zip(names, images, strict=True))
     tiles = []
     for exemplar in exemplars.itertuples():
@@ -130,21 +127,9 @@ def slice_pictures(
             Picture(
                 dropped_caption(row),
                 image=image_of[row.slice],
-                alt=f"Dropped slice {row.index}, distance {row.distance:.3g} from slice {exemplar.index}",
+                alt=f"Dropped slice {row.index}{distance_text(row)} from slice {exemplar.index}",
             )
             for row in dropped[dropped["exemplar"] == exemplar.slice].itertuples(index=False)
         )
         tiles.append(Picture(text, image=image_of[exemplar.slice], alt=f"Kept {text}", beside=beside))
-    return [strip], tiles
-
-
-def _svg(figure: Figure, name: str, alt: str) -> Markup:
-    svg = figure_to_svg(figure, name, alt)
-    return Markup(re.sub("|".join(_VARIABLES), lambda found: _VARIABLES[found.group()], svg))
-
-
-def _jpeg(image: Any) -> str:
-    # A third of a PNG's bytes for the noise of real CT, and 40 pictures must go into one page.
-    buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, "JPEG", quality=85, optimize=True)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+    return tiles

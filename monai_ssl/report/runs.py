@@ -26,6 +26,7 @@ import pandas as pd
 from monai_ssl.data import SliceStore
 from monai_ssl.files import read_table
 from monai_ssl.visualize import read_metrics, typical_volume
+from monai_ssl.visualize.reduction_tables import replaced_slices
 
 __all__ = ["Run", "find_dropped", "read_run", "read_runs", "run_names", "without_folders"]
 
@@ -136,7 +137,7 @@ def run_names(paths: Iterable[str | os.PathLike]) -> list[str]:
 
 def find_dropped(store: SliceStore, runs: Sequence[Run]) -> tuple[SliceStore | None, str | None]:
     """
-    A store that holds what another dropped of its most typical volume, among those that the runs were trained on.
+    A store that holds what the most typical volume of another stands for, among those that the runs were trained on.
 
     Slices count as the same when pseudonym key, name and hash agree: another axis gives the same names.
 
@@ -147,8 +148,7 @@ def find_dropped(store: SliceStore, runs: Sequence[Run]) -> tuple[SliceStore | N
     Returns:
         The store and None; or None and the reason, which names no path. Both None when nothing was dropped.
     """
-    rows = store.table[store.table["volume"].astype(str) == typical_volume(store.table)]
-    dropped = rows[~rows["kept"].astype(bool)]
+    dropped = replaced_slices(store.table, typical_volume(store.table))
     if dropped.empty:
         return None, None
     reasons = []

@@ -16,7 +16,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-__all__ = ["caveats", "decimals", "dropped_text", "interval_text", "p_text", "summary"]
+__all__ = [
+    "beside_text",
+    "caveats",
+    "counted",
+    "decimals",
+    "dropped_text",
+    "interval_text",
+    "listed",
+    "p_text",
+    "summary",
+]
 
 _LEVEL = 0.05
 _FEW_CASES = 30  # images of the rarer class; below, one image more or less visibly moves the AUC
@@ -34,7 +44,7 @@ def summary(numbers: dict[str, Any]) -> list[str]:
     sentences = [_test_set(numbers)]
     models = [row for row in numbers["models"] if row["label"] == headline]
     values = [f"{interval_text(row['value'], row)} for {row['model']}" for row in models]
-    sentences.append(f"The {what} is {_listed(values)}.")
+    sentences.append(f"The {what} is {listed(values)}.")
     pairs = [row for row in numbers["comparisons"] if row["label"] == headline]
     family = sum(row["p_value"] is not None for row in numbers["comparisons"])
     sentences += [_verdict(row, family) for row in pairs[:_MANY]]
@@ -43,7 +53,7 @@ def summary(numbers: dict[str, Any]) -> list[str]:
     single = [row for row in numbers["comparisons"] if row["label"] != headline and row["p_value"] is not None]
     if single:
         found = [row for row in single if row["q_value"] < _LEVEL]
-        named = _listed([f"{row['label']} ({row['model_a']} and {row['model_b']})" for row in found])
+        named = listed([f"{row['label']} ({row['model_a']} and {row['model_b']})" for row in found])
         count = f"{len(found)} of {len(single)} differences" if found else f"none of {len(single)} differences"
         verb = "is" if len(found) <= 1 else "are"
         sentences.append(f"Label by label, {count} {verb} below q = {_LEVEL}{': ' if found else ''}{named}.")
@@ -78,13 +88,20 @@ def dropped_text(reduction: dict[str, Any]) -> str:
             f"{pictures['missing_because']}. To see them, slice the same volumes once more, with reduction \u201call"
             "\u201d and the pseudonym key of this store, and train on that."
         )
+    text = beside_text(reduction)
+    return text and f"{text} Their pictures come from a store that the runs were trained on."
+
+
+def beside_text(reduction: dict[str, Any]) -> str:
+    """What stands beside the exemplars of the shown volume; empty when nothing does."""
+    pictures = reduction["dropped_pictures"]
     if not pictures["shown"]:
         return ""
-    replaced = sum(exemplar["replaced"] for exemplar in reduction["exemplars"])
+    replaced = sum(exemplar["replaced"] + exemplar["elsewhere"] for exemplar in reduction["exemplars"])
     which = "" if pictures["shown"] == replaced else f"at most {pictures['each']}, evenly picked, of "
     return (
         f"Beside each kept slice (thick border) stand {which}the slices dropped for it (small, thin dashed border), "
-        "with their distance from it. Their pictures come from a store that the runs were trained on."
+        "with their distance from it."
     )
 
 
@@ -93,14 +110,31 @@ def p_text(value: float | None) -> str:
     return _UNDEFINED if value is None else "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
+def counted(number: int, noun: str) -> str:
+    """A number with its noun.
+
+    Example:
+        >>> counted(1, "slice"), counted(1536, "slice")
+        ('1 slice', '1,536 slices')
+    """
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def listed(items: list[str]) -> str:
+    """Items as part of a sentence; of many, the first ones and how many more."""
+    if len(items) > _MANY:
+        items = [*items[: _MANY - 1], f"{len(items) - _MANY + 1} more"]
+    return " and ".join([", ".join(items[:-1]), *items[-1:]] if len(items) > 1 else items)
+
+
 def _test_set(numbers: dict[str, Any]) -> str:
-    patients = "" if numbers["patients"] is None else f" of {_count(numbers['patients'], 'patient')}"
-    text = f"The {numbers['split']} split holds {_count(numbers['images'], 'image')}{patients}"
+    patients = "" if numbers["patients"] is None else f" of {counted(numbers['patients'], 'patient')}"
+    text = f"The {numbers['split']} split holds {counted(numbers['images'], 'image')}{patients}"
     if len(numbers["labels"]) > 1:
         return f"{text}, with {len(numbers['labels'])} labels."
     label = numbers["labels"][0]
-    by_patient = "" if label["patients_with"] is None else f" of {_count(label['patients_with'], 'patient')}"
-    return f"{text}; {label['label']} is positive in {_count(label['positives'], 'image')}{by_patient}."
+    by_patient = "" if label["patients_with"] is None else f" of {counted(label['patients_with'], 'patient')}"
+    return f"{text}; {label['label']} is positive in {counted(label['positives'], 'image')}{by_patient}."
 
 
 def _verdict(row: dict[str, Any], family: int) -> str:
@@ -122,16 +156,16 @@ def _of_the_images(numbers: dict[str, Any]) -> Iterable[str]:
     if empty:
         verb = "has" if len(empty) == 1 else "have"
         yield (
-            f"{_listed(empty)} {verb} one class only in the {numbers['split']} split: no AUC is defined, the cells are "
+            f"{listed(empty)} {verb} one class only in the {numbers['split']} split: no AUC is defined, the cells are "
             "empty and the mean leaves them out."
         )
     few = [row for row in labels if 0 < min(row["positives"], row["negatives"]) < _FEW_CASES]
     if few:
-        named = _listed([_rarer(row) for row in few])
+        named = listed([_rarer(row) for row in few])
         yield f"Few cases: {named}. Below {_FEW_CASES}, single images move the AUC visibly."
     if numbers["patients"] is not None and numbers["patients"] < _FEW_PATIENTS:
         yield (
-            f"Only {_count(numbers['patients'], 'patient')} in the {numbers['split']} split: below {_FEW_PATIENTS}, "
+            f"Only {counted(numbers['patients'], 'patient')} in the {numbers['split']} split: below {_FEW_PATIENTS}, "
             "bootstrap intervals tend to be too narrow and p-values too small."
         )
     if numbers["unit"] == "image":
@@ -141,7 +175,7 @@ def _of_the_images(numbers: dict[str, Any]) -> Iterable[str]:
         )
     if numbers["patients_in_other_splits"]:
         yield (
-            f"{_count(numbers['patients_in_other_splits'], 'patient')} of the {numbers['split']} split also occur in "
+            f"{counted(numbers['patients_in_other_splits'], 'patient')} of the {numbers['split']} split also occur in "
             "another split: the AUCs may be too high. Split by patient and train again."
         )
 
@@ -158,7 +192,7 @@ def _of_the_intervals(numbers: dict[str, Any]) -> Iterable[str]:
         row for row in numbers["models"] if row["model"] == first and row["left_out"] and row["label"] in tested
     ]
     if left_out:
-        named = _listed([f"{row['left_out']} for {_label_text(numbers, row['label'])}" for row in left_out])
+        named = listed([f"{row['left_out']} for {_label_text(numbers, row['label'])}" for row in left_out])
         yield (
             f"Of {numbers['redraws']} redraws some lacked a class and were left out: {named}. The intervals hold for "
             "test sets that have both classes."
@@ -168,11 +202,11 @@ def _of_the_intervals(numbers: dict[str, Any]) -> Iterable[str]:
 def _of_the_runs(numbers: dict[str, Any]) -> Iterable[str]:
     unfinished = [run["name"] for run in numbers["runs"] if run["finished"] is False]
     if unfinished:
-        yield f"Not trained to the end: {_listed(unfinished)}."
+        yield f"Not trained to the end: {listed(unfinished)}."
     differing = numbers["differing_settings"]
     if len(differing) > 1:
         yield (
-            f"The runs differ in {len(differing)} settings ({_listed(differing)}), so a difference in AUC cannot be "
+            f"The runs differ in {len(differing)} settings ({listed(differing)}), so a difference in AUC cannot be "
             "laid to one of them."
         )
     yield (
@@ -184,8 +218,8 @@ def _of_the_runs(numbers: dict[str, Any]) -> Iterable[str]:
 def _rarer(row: dict[str, Any]) -> str:
     rarer = "positives" if row["positives"] <= row["negatives"] else "negatives"
     patients = row["patients_with" if rarer == "positives" else "patients_without"]
-    of = f" of {_count(patients, 'patient')}" if patients and rarer == "positives" else ""
-    return f"{row['label']} has {_count(row[rarer], rarer[:-1] + ' image')}{of}"
+    of = f" of {counted(patients, 'patient')}" if patients and rarer == "positives" else ""
+    return f"{row['label']} has {counted(row[rarer], rarer[:-1] + ' image')}{of}"
 
 
 def _label_text(numbers: dict[str, Any], label: str) -> str:
@@ -194,13 +228,3 @@ def _label_text(numbers: dict[str, Any], label: str) -> str:
 
 def _equal(value: float) -> str:
     return p_text(value) if value < 0.001 else f"= {p_text(value)}"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
-def _listed(items: list[str]) -> str:
-    if len(items) > _MANY:
-        items = [*items[: _MANY - 1], f"{len(items) - _MANY + 1} more"]
-    return " and ".join([", ".join(items[:-1]), *items[-1:]] if len(items) > 1 else items)

@@ -23,8 +23,9 @@ from monai.data import MetaTensor, get_track_meta
 from monai.transforms import MapTransform, Transform
 from monai.utils import TransformBackends, convert_to_tensor
 
+from monai_ssl.data.windows import window_limits
 from monai_ssl.orientation import array_axis, to_display
-from monai_ssl.reduction import parse_strategy, reduce_slices
+from monai_ssl.reduction import Embed, parse_strategy, reduce_slices
 from monai_ssl.reduction.difference_hash import fill_invalid
 from monai_ssl.transforms.slice_volume import axis_direction, ras_affine, source_slices
 
@@ -42,6 +43,9 @@ class ReduceSlices(Transform):
     Args:
         strategy: as in `monai_ssl.reduction.reduce_slices`.
         axis: "axial", "coronal", "sagittal" or a spatial array axis, as in `SliceVolume`.
+        window: of the 8-bit images that are compared, a name as in `ScaleWindow` or (low, high); None for each slice's
+            own minimum and maximum.
+        embed: makes the features that `embedding` compares, such as `monai_ssl.networks.Embedder`.
 
     Raises:
         ValueError: for an unknown strategy or axis; when called, for a volume that is not (C, X, Y, Z).
@@ -55,11 +59,19 @@ class ReduceSlices(Transform):
 
     backend = [TransformBackends.TORCH]  # noqa: RUF012  (MONAI's convention)
 
-    def __init__(self, strategy: str = "dhash:6", axis: str | int = "axial") -> None:
+    def __init__(
+        self,
+        strategy: str = "dhash:6",
+        axis: str | int = "axial",
+        window: str | tuple[float, float] | None = None,
+        embed: Embed | None = None,
+    ) -> None:
         parse_strategy(strategy)
         array_axis(np.eye(4), axis)
         self.strategy = strategy
         self.axis = axis
+        self.window = None if window is None else window_limits(window)
+        self.embed = embed
 
     def __call__(self, img: NdarrayOrTensor) -> torch.Tensor:
         """
@@ -79,7 +91,7 @@ class ReduceSlices(Transform):
         affine = ras_affine(img)
         first_channel = convert_to_tensor(img, track_meta=False)[0].detach().cpu().numpy()
         images = to_display(fill_invalid(first_channel), affine, self.axis)
-        return np.flatnonzero(reduce_slices(images, self.strategy).kept)
+        return np.flatnonzero(reduce_slices(images, self.strategy, window=self.window, embed=self.embed).kept)
 
     def take(self, img: NdarrayOrTensor, places: np.ndarray) -> torch.Tensor:
         """Keep the slices at `places` along the axis, (K,) int64 and ascending."""
@@ -111,6 +123,8 @@ class ReduceSlicesd(MapTransform):
         keys: of the volumes, the one to compare first. All lie alike: the same axis, length and positions.
         strategy: as in `ReduceSlices`.
         axis: as in `ReduceSlices`.
+        window: as in `ReduceSlices`.
+        embed: as in `ReduceSlices`.
         allow_missing_keys: skip absent keys.
 
     Example:
@@ -128,10 +142,12 @@ class ReduceSlicesd(MapTransform):
         keys: KeysCollection,
         strategy: str = "dhash:6",
         axis: str | int = "axial",
+        window: str | tuple[float, float] | None = None,
+        embed: Embed | None = None,
         allow_missing_keys: bool = False,
     ) -> None:
         super().__init__(keys, allow_missing_keys)
-        self.reducer = ReduceSlices(strategy, axis)
+        self.reducer = ReduceSlices(strategy, axis, window, embed)
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         d = dict(data)

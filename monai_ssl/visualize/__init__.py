@@ -15,15 +15,18 @@ from __future__ import annotations
 
 from monai_ssl.visualize.contact_sheet import axis_strip, contact_sheet, exemplar_images
 from monai_ssl.visualize.curves import curve_figure, curve_names, read_metrics
+from monai_ssl.visualize.display_window import DisplayWindow, display_window
 from monai_ssl.visualize.figures import figure_to_svg, image_grid
 from monai_ssl.visualize.reduction_tables import dropped_table, exemplar_table, reduction_summary, typical_volume
 from monai_ssl.visualize.roc import roc_figure
 
 __all__ = [
+    "DisplayWindow",
     "axis_strip",
     "contact_sheet",
     "curve_figure",
     "curve_names",
+    "display_window",
     "dropped_table",
     "exemplar_images",
     "exemplar_table",

@@ -23,6 +23,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from monai_ssl.visualize.display_window import display_window
 from monai_ssl.visualize.figures import GRID, INK, SOFT, new_axes, style_axes
 from monai_ssl.visualize.reduction_tables import dropped_table, exemplar_table, of_volume, typical_volume
 
@@ -58,7 +59,7 @@ def contact_sheet(
         volume: its id in the store; by default the most typical one, see :py:func:`monai_ssl.visualize.typical_volume`.
         limit: at most so many exemplars; of more, evenly spaced ones are shown, the first and last always.
         columns: pictures a row.
-        window: lowest and highest value shown, in the store's units; by default the 0.5th and 99.5th percentile.
+        window: lowest and highest value shown, in the store's units; by default by `display_window`.
         dropped_from: a store of the same volumes and key that holds the dropped slices, as `--reduce all` makes it.
             Each exemplar then begins a row, followed by dropped slices that it stands for, with a thin dashed border.
 
@@ -109,7 +110,7 @@ def exemplar_images(
     Args:
         store: a slice store.
         slices: ids of kept slices, and of dropped ones with `dropped_from`.
-        window: lowest and highest value shown; by default the 0.5th and 99.5th percentile over these slices.
+        window: lowest and highest value shown; by default that of `display_window` for these slices.
         size: the longer side at most, in pixels; None keeps all.
         dropped_from: another store of the same volumes and key, from which slices that `store` dropped are read.
 
@@ -119,12 +120,14 @@ def exemplar_images(
     Raises:
         KeyError: when no store holds a slice.
     """
-    kept = set(store.table.loc[store.table["kept"].astype(bool), "slice"])
-    sources = [store if dropped_from is None or name in kept else dropped_from for name in slices]
+    sources = [store] * len(slices)
+    if dropped_from is not None:
+        kept = set(store.table.loc[store.table["kept"].astype(bool), "slice"])
+        sources = [store if name in kept else dropped_from for name in slices]
     images = [
         _shrunk(np.asarray(source.read(name), np.float32), size) for source, name in zip(sources, slices, strict=True)
     ]
-    low, high = window or np.percentile(np.concatenate([image.ravel() for image in images]), (0.5, 99.5))
+    low, high = window or display_window(images)[1:]
     scale = 255 / max(high - low, 1e-6)
     return [np.clip((image - low) * scale, 0, 255).round().astype(np.uint8) for image in images]
 
@@ -145,17 +148,25 @@ def axis_strip(table: pd.DataFrame, volume: str, width: float = 11.0) -> Figure:
 
 def caption(exemplar: Any) -> str:
     """What to write under a kept slice, a row of `exemplar_table`."""
-    if not exemplar.replaced:
+    if not exemplar.replaced and not exemplar.elsewhere:
         return f"slice {exemplar.index:.0f} stands for itself"
-    return (
-        f"slice {exemplar.index:.0f} stands for {exemplar.replaced:.0f} more "
-        f"({exemplar.first:.0f} to {exemplar.last:.0f}), distance up to {exemplar.distance:.3g}"
-    )
+    others = []
+    if exemplar.replaced:
+        others.append(f"{exemplar.replaced:.0f} more ({exemplar.first:.0f} to {exemplar.last:.0f})")
+    if exemplar.elsewhere:
+        others.append(f"{exemplar.elsewhere:.0f} in other volumes")
+    return f"slice {exemplar.index:.0f} stands for {' and '.join(others)}{distance_text(exemplar, ' up to')}"
 
 
 def dropped_caption(dropped: Any) -> str:
     """What to write under a dropped slice, a row of `dropped_table`."""
-    return f"slice {dropped.index:.0f} dropped, distance {dropped.distance:.3g}"
+    where = " of another volume" if dropped.elsewhere else ""
+    return f"slice {dropped.index:.0f}{where} dropped{distance_text(dropped)}"
+
+
+def distance_text(row: Any, bound: str = "") -> str:
+    """The distance of a row of either table, after what comes before it; nothing where none is known."""
+    return "" if row.distance != row.distance else f", distance{bound} {row.distance:.3g}"
 
 
 def _lines_with_dropped(exemplars: pd.DataFrame, dropped: pd.DataFrame) -> list[list[_Tile]]:

@@ -19,12 +19,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-__all__ = ["dropped_table", "exemplar_table", "of_volume", "reduction_summary", "typical_volume"]
+__all__ = [
+    "dropped_table",
+    "evenly",
+    "exemplar_table",
+    "of_volume",
+    "reduction_summary",
+    "replaced_slices",
+    "typical_volume",
+]
 
 
 def exemplar_table(table: pd.DataFrame, volume: str, limit: int | None = None) -> pd.DataFrame:
     """
-    The kept slices of a volume in order, each with the slices of this volume that it stands for.
+    The kept slices of a volume in order, each with the slices that it stands for.
 
     Args:
         table: of a slice store.
@@ -32,8 +40,9 @@ def exemplar_table(table: pd.DataFrame, volume: str, limit: int | None = None) -
         limit: at most so many rows, evenly spaced.
 
     Returns:
-        `slice, index, replaced, first, last, distance`: how many slices it replaced, the lowest and highest index among
-        them and itself, and the largest distance of one of them (0 when it replaced none).
+        `slice, index, replaced, first, last, distance, elsewhere`: how many slices of its volume it replaced, the
+        lowest and highest index among them and itself, the largest distance of any it replaced (0 when it replaced
+        none, NaN when the table tells none), and how many slices of other volumes it replaced.
 
     Raises:
         ValueError: when the volume is not in the table or kept no slice.
@@ -42,40 +51,57 @@ def exemplar_table(table: pd.DataFrame, volume: str, limit: int | None = None) -
     kept = rows[rows["kept"]]
     if kept.empty:
         raise ValueError(f"volume {volume} has no kept slice to show")
-    groups = rows.groupby("exemplar").agg(
-        members=("index", "size"), first=("index", "min"), last=("index", "max"), distance=("distance", "max")
-    )
-    groups = groups.reindex(kept["slice"])
+    own = rows.groupby("exemplar").agg(members=("index", "size"), first=("index", "min"), last=("index", "max"))
+    own = own.reindex(kept["slice"])
+    replaced = replaced_slices(table, volume)
+    distances = pd.Series(0.0, kept["slice"])
+    distances.update(replaced.groupby("exemplar")["distance"].max().fillna(np.inf))
+    elsewhere = replaced.loc[replaced["elsewhere"], "exemplar"].value_counts()
     exemplars = pd.DataFrame(
         {
             "slice": kept["slice"].to_numpy(),
             "index": kept["index"].to_numpy(),
-            "replaced": groups["members"].to_numpy() - 1,
-            "first": groups["first"].to_numpy(),
-            "last": groups["last"].to_numpy(),
-            "distance": groups["distance"].to_numpy(),
+            "replaced": own["members"].to_numpy() - 1,
+            "first": own["first"].to_numpy(),
+            "last": own["last"].to_numpy(),
+            "distance": distances.replace(np.inf, np.nan).to_numpy(),
+            "elsewhere": elsewhere.reindex(kept["slice"]).fillna(0).astype(int).to_numpy(),
         }
     )
-    return (exemplars if limit is None else _evenly(exemplars, limit)).reset_index(drop=True)
+    return (exemplars if limit is None else evenly(exemplars, limit)).reset_index(drop=True)
 
 
 def dropped_table(table: pd.DataFrame, volume: str, exemplars: Iterable[str], each: int) -> pd.DataFrame:
     """
-    Slices of a volume that were dropped, to be shown with the exemplars that stand for them.
+    Slices that were dropped, to be shown with the exemplars that stand for them.
 
     Args:
         table: of a slice store.
-        volume: its id.
+        volume: of the exemplars.
         exemplars: ids of kept slices.
         each: at most so many for an exemplar; of more, evenly spaced ones, the first and last always.
 
     Returns:
-        `slice, index, exemplar, distance`, exemplar by exemplar, each in the order of the volume.
+        `slice, index, exemplar, distance, elsewhere`, exemplar by exemplar, each in the order of the volume, and then
+        those of other volumes, where `elsewhere` is true.
     """
-    rows = of_volume(table, volume)
-    dropped = rows.loc[~rows["kept"], ["slice", "index", "exemplar", "distance"]]
-    groups = [_evenly(dropped[dropped["exemplar"] == exemplar], each) for exemplar in exemplars]
+    dropped = replaced_slices(table, volume)[["slice", "index", "exemplar", "distance", "elsewhere"]]
+    groups = [evenly(dropped[dropped["exemplar"] == exemplar], each) for exemplar in exemplars]
     return pd.concat([dropped.iloc[:0], *groups], ignore_index=True)
+
+
+def replaced_slices(table: pd.DataFrame, volume: str) -> pd.DataFrame:
+    """
+    The dropped slices that kept ones of a volume stand for, its own first, each volume's in order.
+
+    Returns:
+        Rows of the table with the column `elsewhere`: whether a row is of another volume.
+    """
+    here = table["volume"].astype(str) == str(volume)
+    kept = table["kept"].astype(bool)
+    rows = table[~kept & table["exemplar"].isin(table.loc[here & kept, "slice"])]
+    rows = rows.assign(distance=rows["distance"].astype(float), elsewhere=~here[rows.index])
+    return rows.sort_values(["elsewhere", "volume", "index"])
 
 
 def reduction_summary(table: pd.DataFrame) -> dict[str, Any]:
@@ -100,11 +126,14 @@ def reduction_summary(table: pd.DataFrame) -> dict[str, Any]:
 
 
 def typical_volume(table: pd.DataFrame) -> str:
-    """The volume whose kept share is nearest to the store's; among equals the first."""
+    """The volume with kept slices whose kept share is nearest to the store's; among equals the first."""
     if table.empty:
         raise ValueError("the store has no slices: nothing to show; slice some volumes into it first")
     kept = table["kept"].astype(bool)
     shares = kept.groupby(table["volume"], sort=False).mean()
+    shares = shares[shares > 0]
+    if shares.empty:
+        raise ValueError("the store keeps no slice: nothing to show; reduce it anew")
     return str((shares - kept.mean()).abs().idxmin())
 
 
@@ -117,7 +146,8 @@ def of_volume(table: pd.DataFrame, volume: str) -> pd.DataFrame:
     return rows.assign(kept=rows["kept"].astype(bool), distance=rows["distance"].astype(float).fillna(0.0))
 
 
-def _evenly(rows: pd.DataFrame, limit: int) -> pd.DataFrame:
+def evenly(rows: pd.DataFrame, limit: int) -> pd.DataFrame:
+    """At most so many rows, evenly spaced, the first and last always."""
     return rows if len(rows) <= limit else rows.iloc[np.linspace(0, len(rows) - 1, limit).round().astype(int)]
 
 

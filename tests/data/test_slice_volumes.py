@@ -90,7 +90,7 @@ def test_reduction_keeps_exemplars_and_a_row_for_each_slice(source, tmp_path):
     for i, name in enumerate(reduced.kept["slice"]):
         np.testing.assert_array_equal(reduced[i], everything.read(name))
     dropped = reduced.table[~reduced.table["kept"]].iloc[0]
-    with pytest.raises(KeyError, match=f"was dropped; {dropped['exemplar']} stands for it"):
+    with pytest.raises(KeyError, match=f"was dropped, not stored; {dropped['exemplar']} stands for it"):
         reduced.read(dropped["slice"])
 
 

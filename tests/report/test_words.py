@@ -95,13 +95,13 @@ def test_each_caveat_appears_when_the_data_demand_it(changes: dict[str, Any], ex
 
 
 def test_the_text_on_dropped_slices_follows_what_is_shown() -> None:
-    exemplars = [{"replaced": 7}, {"replaced": 2}]
+    exemplars = [{"replaced": 7, "elsewhere": 0}, {"replaced": 2, "elsewhere": 0}]
     pictures = {"shown": 5, "each": 3, "missing_because": None}
     some = dropped_text({"exemplars": exemplars, "dropped_pictures": pictures})
     assert "stand at most 3, evenly picked, of the slices dropped for it" in some
     every = dropped_text({"exemplars": exemplars, "dropped_pictures": pictures | {"shown": 9, "each": 8}})
     assert "stand the slices dropped for it" in every
-    none = {"exemplars": [{"replaced": 0}], "dropped_pictures": pictures | {"shown": 0}}
+    none = {"exemplars": [{"replaced": 0, "elsewhere": 0}], "dropped_pictures": pictures | {"shown": 0}}
     assert dropped_text(none) == ""
     missing = pictures | {"shown": 0, "missing_because": "the moon was full"}
     text = dropped_text({"exemplars": exemplars, "dropped_pictures": missing})

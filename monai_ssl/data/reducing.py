@@ -1,0 +1,237 @@
+# Copyright (c) monai_ssl contributors
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Choosing the exemplars of a slice store anew, from what is in it."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Callable
+from concurrent.futures import Executor
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from tqdm import tqdm
+
+from monai_ssl.data.parallel import make_executor, run_all
+from monai_ssl.data.slice_store import SliceStore
+from monai_ssl.data.stored_slices import StoredSlices, feature_file, make_embedder, write_features
+from monai_ssl.files import atomic_path, lock_folder, write_json
+from monai_ssl.reduction import SCOPES, STRATEGIES, Reduction, Strategy, embed_slices, find_strategy, parse_strategy
+
+if TYPE_CHECKING:
+    from monai_ssl.networks import Embedder
+
+__all__ = ["reduce_store"]
+
+_STEPS = 16  # halvings of the range of a threshold
+
+
+def reduce_store(
+    path: str | os.PathLike,
+    strategy: str,
+    *,
+    scope: str = "volume",
+    target_fraction: float | None = None,
+    backbone: str | None = None,
+    checkpoint: str | os.PathLike | None = None,
+    workers: int | None = None,
+    scheduler: str | None = None,
+) -> SliceStore:
+    """
+    Reduce a slice store anew: `kept`, `exemplar` and `distance` of its slices change, and nothing else.
+
+    Hashes and features that are in the store are taken from there; no voxel is read for them. Slices follow one another
+    as in the store. The 8-bit images that are compared are those of the store's `window`.
+
+    Args:
+        path: a finished store.
+        strategy: as in `monai_ssl.reduction.reduce_slices`; only its name where `target_fraction` is given.
+        scope: "volume", "patient" or "dataset", within which slices may stand for one another. Beyond the volume only
+            `dhash` and `embedding` can compare, which have an index.
+        target_fraction: find the number that keeps the share of slices nearest to this one, above 0 and at most 1.
+        backbone: architecture for `embedding`, where the store has no features yet.
+        checkpoint: its weights.
+        workers: processes for `ssim` and `mi`; None for one per CPU.
+        scheduler: address of a dask scheduler to run those on instead.
+
+    Returns:
+        The store as it is now.
+
+    Raises:
+        ValueError: for bad arguments, before any work; when a slice would be kept, or its voxels are needed, that was
+            never stored; when another process is at work in the store.
+        OSError: when the store cannot be written; it stays as it was then.
+
+    Example:
+        >>> store = reduce_store("slices", "dhash:6", scope="dataset")  # doctest: +SKIP
+        >>> len(store), len(store.table)  # doctest: +SKIP
+    """
+    path = Path(path)
+    name = _check(strategy, scope, target_fraction)
+    embedder, made_by = make_embedder(STRATEGIES[name].compares == "features", backbone, checkpoint)
+    SliceStore.open(path)  # a folder that is no store gets no lock
+    with lock_folder(path):
+        store = SliceStore.open(path)
+        if not store.settings.get("complete", True):
+            raise ValueError(f"{path}: slicing it is not finished; repeat the command that began it, and reduce then")
+        _prepare(store, name, embedder, made_by)
+        apart = STRATEGIES[name].compares == "images"  # the rest takes less time than sending it
+        with make_executor(workers if apart else 1, scheduler if apart else None) as (executor, width):
+            reduce = partial(_reduce, store, scope, name, executor, width)
+            if target_fraction is None:
+                reduction = reduce(parse_strategy(strategy)[1])
+            else:
+                number, reduction = _nearest(STRATEGIES[name], target_fraction, len(store.table), reduce)
+                strategy = f"{name}:{number:g}"
+        _check_stored(store, reduction, strategy)
+        _write(store, reduction, {"strategy": strategy, "scope": scope, "target_fraction": target_fraction})
+    return SliceStore.open(path)
+
+
+def _check(strategy: str, scope: str, fraction: float | None) -> str:
+    problems = []
+    allowed = find_strategy(strategy)
+    name = allowed.form.partition(":")[0]
+    if fraction is None:
+        parse_strategy(strategy)
+    elif strategy != name:
+        problems.append(f"with a target_fraction give the strategy alone, {name!r}, got {strategy!r}")
+    if scope not in SCOPES:
+        problems.append(f"scope must be one of {', '.join(SCOPES)}, got {scope!r}")
+    elif scope not in allowed.scopes:
+        problems.append(
+            f"{name} has no scope beyond the volume, got {scope!r}: it has no index to compare slices across volumes; "
+            "dhash and embedding have"
+        )
+    if fraction is not None and not 0 < fraction <= 1:
+        problems.append(f"target_fraction must be above 0 and at most 1, got {fraction!r}")
+    if fraction is not None and name == "all":
+        problems.append("all keeps every slice, whatever the target_fraction")
+    if problems:
+        raise ValueError("\n".join(problems))
+    return name
+
+
+def _prepare(store: SliceStore, name: str, embedder: Embedder | None, made_by: dict[str, Any] | None) -> None:
+    """See to it that what is compared is there."""
+    compares = STRATEGIES[name].compares
+    if compares == "images":
+        _need_voxels(store, name)
+    if compares != "features":
+        return
+    if embedder is None and "features" not in store.settings:
+        raise ValueError(
+            f"{store.path}: has no features yet; give a network that makes them: --backbone NAME --checkpoint FILE"
+        )
+    if embedder is None or made_by is None or made_by == store.settings.get("features"):
+        return
+    _need_voxels(store, name)
+    volumes = store.table.groupby("volume", sort=False)
+    for volume, rows in tqdm(volumes, unit="volume", desc="features", disable=None):
+        file = feature_file(store.path, made_by, str(volume))
+        if not file.exists():
+            slices = StoredSlices(store.path, store.settings, rows)
+            write_features(file, embed_slices(slices.eight_bit(), embedder))
+    store.settings["features"] = made_by
+    write_json(store.path / "store.json", store.settings)
+
+
+def _need_voxels(store: SliceStore, name: str) -> None:
+    absent = int(store.table["row"].isna().sum())
+    if absent:
+        raise ValueError(
+            f"{store.path}: {name} looks at the voxels of all slices, and {absent} of {len(store.table)} were never "
+            f"stored; {_remedy(store)}"
+        )
+
+
+def _remedy(store: SliceStore) -> str:
+    return (
+        "slice the source anew, and reduce that store: python -m monai_ssl slice INPUT OUTPUT --reduce all "
+        f"--pseudonym-key {store.path / '.pseudonym_key'}"
+    )
+
+
+def _reduce(store: SliceStore, scope: str, name: str, executor: Executor, width: int, number: float) -> Reduction:
+    table = store.table
+    groups = [table] if scope == "dataset" else [rows for _, rows in table.groupby(scope, sort=False)]
+    tasks = ((StoredSlices(store.path, store.settings, rows), name, number) for rows in groups)
+    result = Reduction(np.empty(len(table), np.int64), np.empty(len(table)))
+    with tqdm(total=len(groups), unit=scope, desc=f"{name} {number:g}", disable=None, delay=2) as bar:
+        for places, reduction in run_all(executor, width, _reduce_group, tasks):
+            result.exemplar[places] = places[reduction.exemplar]
+            result.distance[places] = reduction.distance
+            bar.update()
+    return result
+
+
+def _reduce_group(task: tuple[StoredSlices, str, float]) -> tuple[np.ndarray, Reduction]:
+    slices, name, number = task
+    return slices.places, STRATEGIES[name].select(slices, number)
+
+
+def _nearest(
+    strategy: Strategy, fraction: float, count: int, reduce: Callable[[float], Reduction]
+) -> tuple[float, Reduction]:
+    """The number that keeps the share of slices nearest to `fraction`, and what it gives."""
+    name = strategy.form.partition(":")[0]
+    if name == "random":
+        return fraction, reduce(fraction)
+    wanted = fraction * count
+    low, high = strategy.low, min(strategy.high, count)
+    best = min(((number, reduce(number)) for number in (low, high)), key=lambda each: _off(each[1], wanted))
+    # Fewer are kept as the number grows; greedy choice may break that by a few slices, so the nearest of all counts.
+    while high - low > (1 if strategy.kind is int else strategy.high / 2**_STEPS):
+        middle = (low + high) // 2 if strategy.kind is int else (low + high) / 2
+        reduction = reduce(middle)
+        best = min(best, (middle, reduction), key=lambda each: _off(each[1], wanted))
+        low, high = (middle, high) if reduction.kept.sum() > wanted else (low, middle)
+    return best
+
+
+def _off(reduction: Reduction, wanted: float) -> float:
+    return abs(int(reduction.kept.sum()) - wanted)
+
+
+def _check_stored(store: SliceStore, reduction: Reduction, strategy: str) -> None:
+    absent = int((reduction.kept & store.table["row"].isna().to_numpy()).sum())
+    if absent:
+        raise ValueError(
+            f"{store.path}: {strategy} would keep {absent} slices that were never stored; {_remedy(store)}"
+        )
+
+
+def _write(store: SliceStore, reduction: Reduction, settings: dict[str, Any]) -> None:
+    kept = int(reduction.kept.sum())
+    content = {**store.settings, "counts": {**store.settings["counts"], "kept": kept}, "reduction": settings}
+    # A kill between the two files leaves settings that say so.
+    write_json(store.path / "store.json", {**content, "reduction": {**settings, "complete": False}})
+    names = store.table["slice"].to_numpy()
+    with (
+        open(store.path / "slices.csv", encoding="ascii", newline="") as source,
+        atomic_path(store.path / "slices.csv") as partial,
+        open(partial, "w", encoding="ascii", newline="") as target,
+    ):
+        reader = csv.reader(source)
+        writer = csv.writer(target, lineterminator="\n")
+        header = next(reader)
+        writer.writerow(header)
+        places = [header.index(column) for column in ("kept", "exemplar", "distance")]
+        changed = zip(reduction.kept.tolist(), names[reduction.exemplar], reduction.distance.tolist(), strict=True)
+        for row, values in zip(reader, changed, strict=True):
+            for place, value in zip(places, values, strict=True):
+                row[place] = value
+            writer.writerow(row)
+    write_json(store.path / "store.json", content)

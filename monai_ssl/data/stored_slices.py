@@ -1,0 +1,122 @@
+# Copyright (c) monai_ssl contributors
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""What a slice store has for comparing its slices: hashes, features, and the pixels of those that are stored."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from monai_ssl.files import atomic_path, file_checksum
+from monai_ssl.reduction import Slices, to_uint8
+
+if TYPE_CHECKING:
+    from monai_ssl.networks import Embedder
+
+__all__ = ["StoredSlices", "feature_file", "make_embedder", "seed_of", "write_features"]
+
+
+class StoredSlices(Slices):
+    """
+    Slices of a store, compared by what is in it.
+
+    Args:
+        path: of the store.
+        settings: of the store.
+        rows: those of the slices in its table.
+
+    Attributes:
+        places: (N,) int, of the rows in the table.
+    """
+
+    def __init__(self, path: Path, settings: dict[str, Any], rows: pd.DataFrame) -> None:
+        self._path = path
+        self._settings = settings
+        self._rows = rows
+        hashes = np.array([int(value, 16) for value in rows["hash"]], dtype=np.uint64)
+        window = settings["arguments"].get("window")
+        seed = seed_of(rows["volume"].iloc[0])
+        self.places = rows.index.to_numpy()
+        super().__init__(self.places, window=window and tuple(window), hashes=hashes, seed=seed)
+
+    @cached_property
+    def features(self) -> np.ndarray:
+        """(N, D) float32."""
+        parts = []
+        for volume, rows in self._rows.groupby("volume", sort=False):
+            file = feature_file(self._path, self._settings["features"], str(volume))
+            features = np.load(file, mmap_mode="r", allow_pickle=False)
+            parts.append(features[rows["index"].to_numpy()])
+        return np.concatenate(parts)
+
+    def eight_bit(self) -> Iterator[np.ndarray]:
+        """The 8-bit image of each slice, (H, W) uint8, one at a time."""
+        for file, rows in self._rows.groupby("file", sort=False):
+            volume = np.load(self._path / str(file), mmap_mode="r", allow_pickle=False)
+            for row in rows["row"]:
+                yield to_uint8(volume[int(row)][None], self._window)[0]
+
+
+def seed_of(volume: str) -> int:
+    """The seed of what is random in a volume, from its pseudonym: one for each, the same in every run."""
+    return int(volume, 16)
+
+
+def make_embedder(
+    needed: bool, backbone: str | None, checkpoint: str | os.PathLike | None
+) -> tuple[Embedder | None, dict[str, Any] | None]:
+    """
+    What makes features, loaded once to see that it can be, and its description for the settings of a store: the weights
+    by their checksum, not by a path of one machine.
+
+    Args:
+        needed: whether the strategy compares features.
+        backbone: architecture.
+        checkpoint: its weights.
+
+    Raises:
+        ValueError: when only one of the two is given, or one for a strategy that does not compare features, or the
+            checkpoint is none of the backbone.
+        FileNotFoundError: when the checkpoint is absent.
+    """
+    if (backbone is None) != (checkpoint is None):
+        raise ValueError("backbone and checkpoint go together, got only one of them")
+    if backbone is None or checkpoint is None:
+        return None, None
+    if not needed:
+        raise ValueError("backbone and checkpoint are for embedding alone; leave them out, or reduce by embedding:T")
+    from monai_ssl.networks import Embedder  # importing torch takes seconds
+
+    embedder = Embedder(backbone, os.fspath(checkpoint))
+    embedder(np.zeros((1, 32, 32), np.uint8))
+    description = {"backbone": backbone, "checkpoint_sha256": file_checksum(checkpoint)}
+    return embedder, {**description, "image_size": embedder.image_size}
+
+
+def feature_file(store: Path, made_by: dict[str, Any], volume: str) -> Path:
+    """Where the features of a volume lie, (N, D) float32 in order of `index`; those of each maker in a folder."""
+    maker = hashlib.sha256(json.dumps(made_by, sort_keys=True).encode()).hexdigest()[:12]
+    return store / "features" / maker / f"{volume}.npy"
+
+
+def write_features(file: Path, features: np.ndarray) -> None:
+    """Write (N, D) features to a `feature_file`, atomically."""
+    with atomic_path(file) as partial, open(partial, "wb") as stream:
+        np.save(stream, features, allow_pickle=False)
