@@ -69,6 +69,7 @@ setup(
         "dev": [
             *DASK,
             *ONNX,
+            "faiss-cpu>=1.8",
             "hypothesis>=6.100",
             "imagehash>=4.3",
             "mypy>=1.11",

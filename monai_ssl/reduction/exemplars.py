@@ -19,16 +19,19 @@ import numpy as np
 
 __all__ = ["hamming_distance", "select_exemplars"]
 
+# Hashes up to which a plain loop takes less time than loading numba, however many of them are kept.
+_FEW = 4096
+
 
 def select_exemplars(hashes: np.ndarray, threshold: int) -> np.ndarray:
     """
     Drop every hash that lies within `threshold` bits of an earlier kept one.
 
     The kept set is that of the reference: take the first remaining hash, drop all remaining ones within the threshold,
-    repeat. The order of `hashes` therefore matters.
+    repeat. The order of `hashes` therefore matters, and hashes that are appended change nothing for those before.
 
     Args:
-        hashes: (N,) uint64.
+        hashes: (N,) uint64, N below 2**31.
         threshold: Hamming distance, 0 to 64. 0 drops exact duplicates only, 64 keeps the first alone.
 
     Returns:
@@ -44,19 +47,34 @@ def select_exemplars(hashes: np.ndarray, threshold: int) -> np.ndarray:
     Source: Wolf et al. 2024, "Less is More", https://arxiv.org/abs/2410.14524.
     """
     hashes = np.asarray(hashes)
+    _check(hashes, threshold)
+    exemplar = np.empty(len(hashes), np.int64)
+    if len(hashes) <= _FEW:
+        _select_plainly(hashes, threshold, exemplar)
+    else:
+        # Not at the top: importing numba takes a process seconds, and a worker never has this many hashes.
+        from monai_ssl.reduction.exemplar_search import find_exemplars
+
+        find_exemplars(np.require(hashes, requirements=["C", "A", "W"]), int(threshold), exemplar)
+    return exemplar
+
+
+def _check(hashes: np.ndarray, threshold: int) -> None:
     if hashes.ndim != 1 or hashes.dtype != np.uint64:
         raise ValueError(f"hashes must have shape (N,) and dtype uint64, got {hashes.shape} and {hashes.dtype}")
+    if len(hashes) >= 2**31:
+        raise ValueError(f"hashes must be fewer than 2**31, got {len(hashes)}; reduce them by patient")
     whole = isinstance(threshold, numbers.Integral) and not isinstance(threshold, bool)
     if not whole or not 0 <= threshold <= 64:
         raise ValueError(f"threshold must be an integer from 0 to 64 (bits that differ), got {threshold!r}")
-    exemplar = np.empty(len(hashes), dtype=np.int64)
-    remaining = np.arange(len(hashes))
-    candidates = hashes
+
+
+def _select_plainly(hashes: np.ndarray, threshold: int, exemplar: np.ndarray) -> None:
+    remaining, candidates = np.arange(len(hashes)), hashes
     while len(remaining):
         near = hamming_distance(candidates, candidates[0]) <= threshold
         exemplar[remaining[near]] = remaining[0]
         remaining, candidates = remaining[~near], candidates[~near]
-    return exemplar
 
 
 def hamming_distance(a: np.ndarray, b: np.ndarray | np.uint64) -> np.ndarray:

@@ -26,7 +26,7 @@ __all__ = ["ThresholdShares", "axis_table", "distance_table", "size_table", "thr
 _BINS = 20
 _SLICES_A_PART = 4
 _MOST_BARS = 64
-_MOST_HASHES = 30_000
+_SAMPLE, _MOST_HASHES = 30_000, 2_000_000  # hashes of several groups, and of one alone: some seconds
 
 
 class ThresholdShares(NamedTuple):
@@ -132,7 +132,7 @@ def threshold_shares(table: pd.DataFrame, scope: str, thresholds: Iterable[int])
     """
     What other thresholds of `dhash` would keep, from the hashes in the table.
 
-    Of a large store evenly spaced volumes, or patients, are reduced, of about 30 000 slices.
+    Of a large store evenly spaced volumes, or patients, of about 30 000 slices are reduced; a data set as a whole.
 
     Args:
         table: of a slice store.
@@ -140,13 +140,11 @@ def threshold_shares(table: pd.DataFrame, scope: str, thresholds: Iterable[int])
         thresholds: bits, 0 to 64.
 
     Returns:
-        None when slices lack a hash, or one group alone is too large.
+        None when slices lack a hash, or a data set has more than 2 million of them.
     """
     group = np.zeros(len(table), int) if scope == "dataset" else pd.factorize(table[scope])[0]
     size = np.bincount(group)
-    count = min(len(size), int(_MOST_HASHES / size.mean()))
-    if count == 0:
-        return None
+    count = min(len(size), max(1, int(_SAMPLE / size.mean())))
     chosen = np.linspace(0, len(size) - 1, count).round().astype(int)
     rows = table.loc[np.isin(group, chosen), "hash"]
     if size[chosen].max() > _MOST_HASHES or not rows.str.fullmatch("[0-9a-f]{16}").all():

@@ -123,11 +123,13 @@ def test_thresholds_keep_what_a_plain_loop_keeps(scope: str) -> None:
 
 
 def test_a_large_store_is_sampled_and_one_without_hashes_is_not_guessed_at(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("monai_ssl.visualize.reduction_counts._MOST_HASHES", 50)
+    monkeypatch.setattr("monai_ssl.visualize.reduction_counts._SAMPLE", 50)
     table = _table([10] * 12)
-    found = threshold_shares(table, "volume", [0])
+    found, whole = threshold_shares(table, "volume", [0]), threshold_shares(table, "dataset", [0])
     assert found is not None
-    assert (found.groups, found.of) == (5, 12)
+    assert whole is not None
+    assert (found.groups, found.of, whole.groups, whole.of) == (5, 12, 1, 1)
+    monkeypatch.setattr("monai_ssl.visualize.reduction_counts._MOST_HASHES", 50)
     assert threshold_shares(table, "dataset", [0]) is None
     assert threshold_shares(table.assign(hash=""), "volume", [0]) is None
 
