@@ -23,6 +23,7 @@ __all__ = [
     "Backbone",
     "Checkpoint",
     "MaxGib",
+    "Order",
     "Reduce",
     "Scheduler",
     "Source",
@@ -48,6 +49,13 @@ Reduce = Annotated[
     str,
     typer.Option(
         help="What drops near-duplicates: all, every_n:N, random:FRACTION, dhash:T, ssim:T, mi:T, embedding:T."
+    ),
+]
+Order = Annotated[
+    str | None,
+    typer.Option(
+        help="In which slices are compared: position, or name as Less is More sorts its images.",
+        show_default="position; reduce: as sliced",
     ),
 ]
 Backbone = Annotated[

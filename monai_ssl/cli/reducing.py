@@ -19,7 +19,7 @@ from typing import Annotated
 import typer
 
 from monai_ssl.cli.application import given
-from monai_ssl.cli.options import Backbone, Checkpoint, Reduce, Scheduler, Workers
+from monai_ssl.cli.options import Backbone, Checkpoint, Order, Reduce, Scheduler, Workers
 
 
 def reduce_command(
@@ -32,6 +32,7 @@ def reduce_command(
             show_default="volume",
         ),
     ] = None,
+    order: Order = None,
     target_fraction: Annotated[
         float | None,
         typer.Option(
@@ -51,6 +52,7 @@ def reduce_command(
 
     options = given(
         scope=scope,
+        order=order,
         target_fraction=target_fraction,
         backbone=backbone,
         checkpoint=checkpoint,

@@ -19,12 +19,30 @@ from typing import Annotated
 import typer
 
 from monai_ssl.cli.application import given
-from monai_ssl.cli.options import Backbone, Checkpoint, MaxGib, Scheduler, Source, SplitTime, Workers, counted, numbers
+from monai_ssl.cli.options import (
+    Backbone,
+    Checkpoint,
+    MaxGib,
+    Order,
+    Scheduler,
+    Source,
+    SplitTime,
+    Workers,
+    counted,
+    numbers,
+)
 
 
 def slice_command(
     input_dir: Source,
     output_dir: Annotated[Path, typer.Argument(metavar="OUTPUT", help="New folder for the slice store.")],
+    preset: Annotated[
+        str | None,
+        typer.Option(
+            help="Options under a name; one given beside it counts. reference: LIDC and AutoPET as in Less is More.",
+            show_default="none",
+        ),
+    ] = None,
     reduce: Annotated[
         str | None,
         typer.Option(
@@ -33,6 +51,7 @@ def slice_command(
             show_default="dhash:6",
         ),
     ] = None,
+    order: Order = None,
     axis: Annotated[str | None, typer.Option(help="axial, coronal or sagittal.", show_default="axial")] = None,
     labels: Annotated[
         Path | None,
@@ -59,6 +78,17 @@ def slice_command(
         int | None,
         typer.Option(help="Height and width of stored slices in pixels.", show_default="as in the source", metavar="N"),
     ] = None,
+    include: Annotated[
+        list[str] | None,
+        typer.Option(help="Files to look at, such as CT.nii.gz; may be repeated.", show_default="all", metavar="GLOB"),
+    ] = None,
+    modality: Annotated[
+        str | None, typer.Option(help="Refuse volumes of another one, such as CT.", show_default="all")
+    ] = None,
+    patient_folders: Annotated[
+        bool | None,
+        typer.Option("--patient-folders", help="The first folder below INPUT is the patient, where files name none."),
+    ] = None,
     split_time: SplitTime = None,
     max_gib: MaxGib = None,
     pseudonym_key: Annotated[
@@ -75,11 +105,14 @@ def slice_command(
     scheduler: Scheduler = None,
 ) -> None:
     """Turn volumes into a slice store: read, slice, drop near-duplicates, pseudonymise, join labels."""
-    from monai_ssl.data import slice_volumes
+    from monai_ssl.data import SLICE_PRESETS, slice_volumes
     from monai_ssl.report import build_reduction_report
 
-    options = given(
+    if preset is not None and preset not in SLICE_PRESETS:
+        raise ValueError(f"--preset must be one of {', '.join(SLICE_PRESETS)}, got {preset!r}")
+    options = SLICE_PRESETS.get(preset or "", {}) | given(
         reduce=reduce,
+        order=order,
         axis=axis,
         labels=labels,
         spacing=None if spacing is None else numbers("--spacing", spacing, (1, 3)),
@@ -87,6 +120,9 @@ def slice_command(
         backbone=backbone,
         checkpoint=checkpoint,
         resize=resize,
+        include=tuple(include) if include else None,
+        modality=modality,
+        patient_folders=patient_folders,
         split_time=split_time,
         max_gib=max_gib,
         pseudonym_key=pseudonym_key,
@@ -108,5 +144,5 @@ def slice_command(
     if counts["nameless"]:
         typer.echo(
             f"{counted(counts['nameless'], 'volume')} of a format that names no patient: each counts as a patient of "
-            "its own; a labels table with the columns series and patient tells whose they are"
+            "its own; a labels table with the columns series and patient tells whose they are, or --patient-folders"
         )

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from monai_ssl.data.phantoms import make_phantoms
     from monai_ssl.data.reducing import reduce_store
     from monai_ssl.data.sampling import EpochBatchSampler, SeededDataset
+    from monai_ssl.data.selection import SLICE_PRESETS
     from monai_ssl.data.slice_store import SliceStore
     from monai_ssl.data.slicing import slice_volumes
     from monai_ssl.data.splits import split_by_patient
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from monai_ssl.data.voxels import RejectedVolumeError, Rejection, Voxels
 
 __all__ = [
+    "SLICE_PRESETS",
     "DicomSeriesReader",
     "EpochBatchSampler",
     "FinetuningData",
@@ -63,6 +65,7 @@ _ON_DEMAND = {
     **dict.fromkeys(("EpochBatchSampler", "SeededDataset"), "sampling"),
     **dict.fromkeys(("RejectedVolumeError", "Rejection", "Voxels"), "voxels"),
     **dict.fromkeys(("label_columns", "read_labels"), "labels"),
+    "SLICE_PRESETS": "selection",
     "DicomSeriesReader": "dicom.reader",
     "SliceStore": "slice_store",
     "Volume": "volume",

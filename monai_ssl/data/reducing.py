@@ -24,11 +24,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from tqdm import tqdm
 
+from monai_ssl.data.name_order import NAME_RANK
 from monai_ssl.data.parallel import make_executor, run_all
 from monai_ssl.data.slice_store import SliceStore
 from monai_ssl.data.stored_slices import StoredSlices, feature_file, make_embedder, write_features
 from monai_ssl.files import atomic_path, lock_folder, write_json
-from monai_ssl.reduction import SCOPES, STRATEGIES, Reduction, Strategy, embed_slices, find_strategy, parse_strategy
+from monai_ssl.reduction import (
+    SCOPES,
+    STRATEGIES,
+    Reduction,
+    Strategy,
+    check_order,
+    embed_slices,
+    find_strategy,
+    parse_strategy,
+)
 
 if TYPE_CHECKING:
     from monai_ssl.networks import Embedder
@@ -43,6 +53,7 @@ def reduce_store(
     strategy: str,
     *,
     scope: str = "volume",
+    order: str | None = None,
     target_fraction: float | None = None,
     backbone: str | None = None,
     checkpoint: str | os.PathLike | None = None,
@@ -52,14 +63,16 @@ def reduce_store(
     """
     Reduce a slice store anew: `kept`, `exemplar` and `distance` of its slices change, and nothing else.
 
-    Hashes and features that are in the store are taken from there; no voxel is read for them. Slices follow one another
-    as in the store. The 8-bit images that are compared are those of the store's `window`.
+    Hashes and features that are in the store are taken from there; no voxel is read for them. The 8-bit images that are
+    compared are those of the store's `window`.
 
     Args:
         path: a finished store.
         strategy: as in `monai_ssl.reduction.reduce_slices`; only its name where `target_fraction` is given.
         scope: "volume", "patient" or "dataset", within which slices may stand for one another. Beyond the volume only
             `dhash` and `embedding` can compare, which have an index.
+        order: in which slices are compared: "position", as in the store, or "name", within volumes and patients of a
+            store that was sliced so; see `slice_volumes`. None for the order it was sliced in.
         target_fraction: find the number that keeps the share of slices nearest to this one, above 0 and at most 1.
         backbone: architecture for `embedding`, where the store has no features yet.
         checkpoint: its weights.
@@ -79,28 +92,30 @@ def reduce_store(
         >>> len(store), len(store.table)  # doctest: +SKIP
     """
     path = Path(path)
-    name = _check(strategy, scope, target_fraction)
+    name = _check(strategy, scope, order, target_fraction)
     embedder, made_by = make_embedder(STRATEGIES[name].compares == "features", backbone, checkpoint)
     SliceStore.open(path)  # a folder that is no store gets no lock
     with lock_folder(path):
         store = SliceStore.open(path)
         if not store.settings.get("complete", True):
             raise ValueError(f"{path}: slicing it is not finished; repeat the command that began it, and reduce then")
+        order = _order(store, scope, order)
         _prepare(store, name, embedder, made_by)
         apart = STRATEGIES[name].compares == "images"  # the rest takes less time than sending it
         with make_executor(workers if apart else 1, scheduler if apart else None) as (executor, width):
-            reduce = partial(_reduce, store, scope, name, executor, width)
+            reduce = partial(_reduce, store, scope, order, name, executor, width)
             if target_fraction is None:
                 reduction = reduce(parse_strategy(strategy)[1])
             else:
                 number, reduction = _nearest(STRATEGIES[name], target_fraction, len(store.table), reduce)
                 strategy = f"{name}:{number:g}"
         _check_stored(store, reduction, strategy)
-        _write(store, reduction, {"strategy": strategy, "scope": scope, "target_fraction": target_fraction})
+        settings = {"strategy": strategy, "scope": scope, "order": order, "target_fraction": target_fraction}
+        _write(store, reduction, settings)
     return SliceStore.open(path)
 
 
-def _check(strategy: str, scope: str, fraction: float | None) -> str:
+def _check(strategy: str, scope: str, order: str | None, fraction: float | None) -> str:
     problems = []
     allowed = find_strategy(strategy)
     name = allowed.form.partition(":")[0]
@@ -115,6 +130,11 @@ def _check(strategy: str, scope: str, fraction: float | None) -> str:
             f"{name} has no scope beyond the volume, got {scope!r}: it has no index to compare slices across volumes; "
             "dhash and embedding have"
         )
+    if order is not None:
+        try:
+            check_order(order)
+        except ValueError as error:
+            problems.append(str(error))
     if fraction is not None and not 0 < fraction <= 1:
         problems.append(f"target_fraction must be above 0 and at most 1, got {fraction!r}")
     if fraction is not None and name == "all":
@@ -122,6 +142,20 @@ def _check(strategy: str, scope: str, fraction: float | None) -> str:
     if problems:
         raise ValueError("\n".join(problems))
     return name
+
+
+def _order(store: SliceStore, scope: str, order: str | None) -> str:
+    order = order or store.settings["arguments"].get("order", "position")
+    if order == "name" and scope == "dataset":
+        raise ValueError(
+            "order 'name' ends with the patient: the store does not tell how patients are called; --order position"
+        )
+    if order == "name" and NAME_RANK not in store.table:
+        raise ValueError(
+            f"{store.path}: does not know the order of names; slice the source anew with --order name, or reduce with "
+            "--order position"
+        )
+    return order
 
 
 def _prepare(store: SliceStore, name: str, embedder: Embedder | None, made_by: dict[str, Any] | None) -> None:
@@ -164,8 +198,10 @@ def _remedy(store: SliceStore) -> str:
     )
 
 
-def _reduce(store: SliceStore, scope: str, name: str, executor: Executor, width: int, number: float) -> Reduction:
-    table = store.table
+def _reduce(
+    store: SliceStore, scope: str, order: str, name: str, executor: Executor, width: int, number: float
+) -> Reduction:
+    table = store.table.sort_values(NAME_RANK, kind="stable") if order == "name" else store.table
     groups = [table] if scope == "dataset" else [rows for _, rows in table.groupby(scope, sort=False)]
     tasks = ((StoredSlices(store.path, store.settings, rows), name, number) for rows in groups)
     result = Reduction(np.empty(len(table), np.int64), np.empty(len(table)))

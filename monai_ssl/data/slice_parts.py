@@ -17,7 +17,7 @@ from __future__ import annotations
 import csv
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -100,10 +100,10 @@ def volume_file(output: Path, name: str) -> Path:
     return output / VOLUME_FOLDER / f"{name}.npy"
 
 
-def sign(pseudonyms: Pseudonyms, volume: Volume, patient: str) -> str:
-    """A keyed hash that changes with the files of `volume` (names, sizes, times) and with its patient."""
+def sign(pseudonyms: Pseudonyms, volume: Volume, patient: str, ranks: Sequence[int] = ()) -> str:
+    """A keyed hash that changes with the files of `volume` (names, sizes, times), its patient and its `name_ranks`."""
     states = [(os.fspath(file.relative_to(volume.root)), *_state(file)) for file in volume.files]
-    return pseudonyms("signature", json.dumps([volume.source, patient, states]))
+    return pseudonyms("signature", json.dumps([volume.source, patient, states, *ranks]))
 
 
 def _state(file: Path) -> tuple[int, int]:

@@ -22,6 +22,7 @@ import numpy as np
 import pandas as pd
 
 from monai_ssl.data.label_join import SourceLabels, SourceSlices
+from monai_ssl.data.name_order import NAME_RANK
 from monai_ssl.data.slice_parts import COLUMNS, Part, part_file, read_part
 from monai_ssl.data.volume import Volume
 from monai_ssl.data.voxels import Rejection
@@ -42,11 +43,13 @@ class Findings:
         volumes: by pseudonym.
         rejections: of files that are part of no volume.
         warnings: file and warning.
+        ranked: whether the lines of `slices.csv` end with a name rank.
     """
 
     volumes: dict[str, Volume] = field(default_factory=dict)
     rejections: list[Rejection] = field(default_factory=list)
     warnings: list[tuple[str, str]] = field(default_factory=list)
+    ranked: bool = False
 
     def parts(self, output: Path) -> Iterator[tuple[str, Part]]:
         """The pseudonyms and parts of the volumes that are done, in order of pseudonym."""
@@ -74,7 +77,7 @@ def write_tables(output: Path, findings: Findings, labels: SourceLabels | None, 
     patients = set()
     counts["pending"] = len(findings.volumes)
     with atomic_path(output / "slices.csv") as partial, open(partial, "w", encoding="ascii") as stream:
-        stream.write(",".join(COLUMNS) + "\n")
+        stream.write(",".join((*COLUMNS, NAME_RANK) if findings.ranked else COLUMNS) + "\n")
         for name, part in findings.parts(output):
             counts["pending"] -= 1
             if part.rejection is not None:

@@ -25,6 +25,7 @@ import cv2
 import numpy as np
 from numpy.lib import format as npy
 
+from monai_ssl.data.name_order import NAME_RANK
 from monai_ssl.data.resampling import resample
 from monai_ssl.data.slice_parts import COLUMNS, VOLUME_FOLDER, Part, part_file, volume_file
 from monai_ssl.data.stored_slices import feature_file, seed_of, write_features
@@ -32,7 +33,7 @@ from monai_ssl.data.volume import Volume
 from monai_ssl.data.voxels import RejectedVolumeError, Rejection, Voxels
 from monai_ssl.files import atomic_path, write_through
 from monai_ssl.orientation import array_axis, few_at_a_time, slice_positions, to_display
-from monai_ssl.reduction import STRATEGIES, Reduction, Slices, hash_slices, parse_strategy
+from monai_ssl.reduction import Reduction, Slices, hash_slices, parse_strategy, select_in_order
 
 if TYPE_CHECKING:
     from monai_ssl.networks import Embedder
@@ -53,6 +54,10 @@ class SliceOptions:
     window: tuple[float, float] | None = None
     embedder: Embedder | None = None
     features: dict[str, Any] | None = None
+    order: str = "position"
+    include: tuple[str, ...] | None = None
+    modality: str | None = None
+    patient_folders: bool = False
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -64,7 +69,10 @@ class SliceOptions:
 
 @dataclass(frozen=True)
 class SliceTask:
-    """A volume, its pseudonyms, the signature of its files and what to do with it; `output` is the store's folder."""
+    """
+    A volume, its pseudonyms, the signature of its files and what to do with it; `output` is the store's folder, `ranks`
+    are its `name_ranks` where slices are compared in order of names.
+    """
 
     volume: Volume
     name: str
@@ -72,6 +80,7 @@ class SliceTask:
     signature: str
     output: Path
     options: SliceOptions
+    ranks: np.ndarray | None = None
 
 
 def store_volume(task: SliceTask) -> int:
@@ -148,7 +157,8 @@ def _rows(task: SliceTask, voxels: Voxels, images: np.ndarray) -> tuple[str, np.
         hashes[few] = hash_slices(block, task.options.window)
         masks = [None] * len(block) if valid is None else next(few_at_a_time(valid[few]))[1]
         statistics += [_statistics(image, mask) for image, mask in zip(block, masks, strict=True)]
-    reduction = _reduce(task, images, hashes)
+    ranks = None if task.ranks is None else task.ranks[:count]
+    reduction = _reduce(task, images, hashes, ranks)
     kept = reduction.kept
     names = [f"{task.name}_{index:04d}" for index in range(count)]
     stored = np.cumsum(kept) - 1
@@ -167,17 +177,19 @@ def _rows(task: SliceTask, voxels: Voxels, images: np.ndarray) -> tuple[str, np.
         "dtype": [str(images.dtype)] * count,
         **dict(zip(COLUMNS[-4:], zip(*statistics, strict=True), strict=True)),
     }
+    if ranks is not None:
+        columns[NAME_RANK] = ranks.tolist()
     text = io.StringIO()
-    rows = zip(*(columns[column] for column in COLUMNS), strict=True)
+    rows = zip(*(columns[column] for column in (*COLUMNS, NAME_RANK) if column in columns), strict=True)
     csv.writer(text, lineterminator="\n").writerows(rows)
     return text.getvalue(), kept
 
 
-def _reduce(task: SliceTask, images: np.ndarray, hashes: np.ndarray) -> Reduction:
+def _reduce(task: SliceTask, images: np.ndarray, hashes: np.ndarray, ranks: np.ndarray | None) -> Reduction:
     options = task.options
     slices = Slices(images, window=options.window, hashes=hashes, embed=options.embedder, seed=seed_of(task.name))
     name, number = parse_strategy(options.reduce)
-    reduction = STRATEGIES[name].select(slices, number)
+    reduction = select_in_order(slices, name, number, None if ranks is None else np.argsort(ranks))
     if options.features is not None:
         write_features(feature_file(task.output, options.features, task.name), slices.features)
     return reduction

@@ -19,7 +19,7 @@ import math
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
@@ -29,8 +29,10 @@ from tqdm import tqdm
 
 from monai_ssl.data.label_join import SourceLabels
 from monai_ssl.data.limits import MAX_GIB, check_limit
+from monai_ssl.data.name_order import order_problems
 from monai_ssl.data.parallel import WORTH_A_PROCESS, check_workers, make_executor, run_all
 from monai_ssl.data.pseudonyms import KEY_FILE, read_key
+from monai_ssl.data.selection import select_volumes
 from monai_ssl.data.slice_parts import VOLUME_FOLDER
 from monai_ssl.data.slice_store import SliceStore
 from monai_ssl.data.slice_volume import SliceOptions, store_volume
@@ -58,11 +60,15 @@ def slice_volumes(
     *,
     axis: str = "axial",
     reduce: str = "dhash:6",
+    order: str = "position",
     resize: int | None = None,
     spacing: float | tuple[float, float, float] | None = None,
     window: str | tuple[float, float] | None = None,
     backbone: str | None = None,
     checkpoint: str | os.PathLike | None = None,
+    include: str | Sequence[str] | None = None,
+    modality: str | None = None,
+    patient_folders: bool = False,
     split_time: bool = False,
     max_gib: float = MAX_GIB,
     labels: str | os.PathLike | None = None,
@@ -86,6 +92,9 @@ def slice_volumes(
             arguments was stopped. `labels`, `identifiers`, `max_gib`, `workers` and `scheduler` may differ then.
         axis: "axial", "coronal" or "sagittal".
         reduce: the reduction strategy, see `monai_ssl.reduction.reduce_slices`; it sees slices before any resizing.
+        order: in which slices are compared: "position", as they lie in the volume, or "name", as the reference sorts
+            the names of its images, for axial slices of the source; see `monai_ssl.data.name_order.name_ranks`. The
+            tables stay in order of position.
         resize: height and width of the stored slices in pixels, 8 to 4096; the aspect is not kept. None keeps the size
             of the source. Statistics and hashes in `slices.csv` are those of the source.
         spacing: millimetres between voxels along right-left, anterior-posterior and superior-inferior (the axes of the
@@ -97,6 +106,9 @@ def slice_volumes(
             better where slices may be empty, since min-max turns their noise into structure.
         backbone: architecture whose features `embedding` compares, see `monai_ssl.networks.create_backbone`.
         checkpoint: its weights.
+        include: patterns of the files to look at, such as "CT.nii.gz"; see `find_volumes`. None for all.
+        modality: refuse volumes whose files tell of another one, such as radiographs among "CT". None for all.
+        patient_folders: take the first folder below the input for the patient of volumes whose files name none.
         split_time: take each time point of a 4-D file as a volume of its own, instead of refusing the file.
         max_gib: the most memory that the voxels of one volume may take, in GiB; larger ones are refused.
         labels: a csv keyed by `patient`, by `series`, or by `series` and `position_mm` (nearest slice within 0.1 mm);
@@ -128,12 +140,18 @@ def slice_volumes(
     lengths = _spacing(spacing, problems)
     if axis not in PLANES:
         problems.append(f"axis must be one of {', '.join(sorted(PLANES))}, got {axis!r}")
+    problems += order_problems(order, axis, lengths)
     limits = _window(window, problems)
     embedder, features = _embedder(reduce, backbone, checkpoint, problems)
     table = _read_labels(labels, output, problems)
     if problems:
         raise ValueError("\n".join(problems))
-    options = SliceOptions(axis, reduce, resize, lengths, split_time, max_gib, limits, embedder, features)
+    options = SliceOptions(
+        *(axis, reduce, resize, lengths, split_time, max_gib, limits, embedder, features, order),
+        include=(include,) if isinstance(include, str) else None if include is None else tuple(include),
+        modality=modality,
+        patient_folders=patient_folders,
+    )
     with lock_folder(output), _ended_by_sigterm():
         run = SlicingRun(output, table, options, identifiers)
         try:
@@ -155,8 +173,15 @@ def slice_volumes(
 def _slice(run: SlicingRun, source: Path, workers: int | None, scheduler: str | None) -> None:
     options = run.options
     with make_executor(workers, scheduler) as (executor, width):
-        found = find_volumes(source, split_time=options.split_time, max_gib=options.max_gib, executor=executor)
-        tasks = run.plan(*found)
+        volumes, rejections = find_volumes(
+            source,
+            include=options.include,
+            split_time=options.split_time,
+            max_gib=options.max_gib,
+            executor=executor,
+        )
+        volumes, others = select_volumes(volumes, modality=options.modality, patient_folders=options.patient_folders)
+        tasks = run.plan(volumes, [*rejections, *others])
         work = sum(math.prod(task.volume.shape) for task in tasks)
         here = scheduler is None and (len(tasks) < 2 or (workers is None and work < WORTH_A_PROCESS))
         with make_executor(1) if here else nullcontext((executor, width)) as (executor, width):

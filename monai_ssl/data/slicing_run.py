@@ -22,6 +22,7 @@ from typing import Any
 
 from monai_ssl import __version__
 from monai_ssl.data.label_join import SourceLabels
+from monai_ssl.data.name_order import name_ranks
 from monai_ssl.data.pseudonyms import Pseudonyms, load_key
 from monai_ssl.data.slice_parts import PART_FOLDER, VOLUME_FOLDER, part_file, read_part, sign, volume_file
 from monai_ssl.data.slice_tables import TABLES, Findings, write_tables
@@ -146,17 +147,20 @@ class SlicingRun:
             {self.pseudonyms("volume", volume.source): volume for volume in volumes},
             list(rejections),
             [(volume.name, warning) for volume in volumes for warning in volume.warnings],
+            self.options.order == "name",
         )
         for table in ("store.json", *TABLES):
             (self.output / table).unlink(missing_ok=True)
         tasks = []
+        patients = {name: self._patient(volume) for name, volume in self.findings.volumes.items()}
+        ranks = name_ranks(self.findings.volumes, patients) if self.findings.ranked else {}
         for name, volume in self.findings.volumes.items():
-            patient = self._patient(volume)
-            signature = sign(self.pseudonyms, volume, patient)
+            patient, ranked = patients[name], ranks.get(name)
+            signature = sign(self.pseudonyms, volume, patient, () if ranked is None else ranked.tolist())
             part = read_part(part_file(self.output, name))
             if part is None or not part.holds(signature, self.options.max_gib, volume_file(self.output, name)):
                 part_file(self.output, name).unlink(missing_ok=True)
-                tasks.append(SliceTask(volume, name, patient, signature, self.output, self.options))
+                tasks.append(SliceTask(volume, name, patient, signature, self.output, self.options, ranked))
         self._drop_unplanned()
         self._take_reserve()
         return tasks
@@ -249,7 +253,12 @@ class SlicingRun:
             "arguments": {**self.options.settings, "labels": labels},
             "pseudonym_key_fingerprint": self.pseudonyms.fingerprint,
             "counts": counts,
-            "reduction": {"strategy": self.options.reduce, "scope": "volume", "target_fraction": None},
+            "reduction": {
+                "strategy": self.options.reduce,
+                "scope": "volume",
+                "order": self.options.order,
+                "target_fraction": None,
+            },
         }
         if self.options.features is not None:
             settings["features"] = self.options.features

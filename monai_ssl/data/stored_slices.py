@@ -59,12 +59,14 @@ class StoredSlices(Slices):
     @cached_property
     def features(self) -> np.ndarray:
         """(N, D) float32."""
-        parts = []
-        for volume, rows in self._rows.groupby("volume", sort=False):
+        parts, places = [], []
+        for volume, rows in self._rows["index"].groupby(self._rows["volume"], sort=False).indices.items():
             file = feature_file(self._path, self._settings["features"], str(volume))
             features = np.load(file, mmap_mode="r", allow_pickle=False)
-            parts.append(features[rows["index"].to_numpy()])
-        return np.concatenate(parts)
+            parts.append(features[self._rows["index"].to_numpy()[rows]])
+            places.append(rows)
+        # Slices of several volumes may alternate.
+        return np.concatenate(parts)[np.argsort(np.concatenate(places))]
 
     def eight_bit(self) -> Iterator[np.ndarray]:
         """The 8-bit image of each slice, (H, W) uint8, one at a time."""

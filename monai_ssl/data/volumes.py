@@ -15,12 +15,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import count
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from tqdm import tqdm
 
@@ -50,7 +50,12 @@ _BATCH = 200
 
 
 def find_volumes(
-    root: str | os.PathLike, *, split_time: bool = False, max_gib: float = MAX_GIB, executor: Executor | None = None
+    root: str | os.PathLike,
+    *,
+    include: Sequence[str] | None = None,
+    split_time: bool = False,
+    max_gib: float = MAX_GIB,
+    executor: Executor | None = None,
 ) -> tuple[list[Volume], list[Rejection]]:
     """
     Find the volumes below a folder, reading headers only: DICOM, NIfTI, NRRD and MetaImage.
@@ -62,6 +67,8 @@ def find_volumes(
 
     Args:
         root: a folder, searched with its sub-folders (links are followed, loops broken), or one file.
+        include: patterns such as "CT.nii.gz" or "images/*.nii.gz"; a file whose path ends as none of them is passed
+            over. As in `pathlib.PurePath.match`: `*` stops at a slash, case counts. None for all files.
         split_time: make a volume of each time point of a 4-D file, instead of refusing it. DICOM series of several time
             points are split wherever a tag tells these apart.
         max_gib: the most that one volume may take in memory, in GiB; see `limits.check_size`.
@@ -73,7 +80,7 @@ def find_volumes(
 
     Raises:
         FileNotFoundError: when `root` is absent.
-        ValueError: when `max_gib` is no amount of memory.
+        ValueError: when `max_gib` is no amount of memory, or `include` matches no file.
 
     Example:
         >>> volumes, rejections = find_volumes("dicom")  # doctest: +SKIP
@@ -85,7 +92,7 @@ def find_volumes(
         raise FileNotFoundError(f"{root}: does not exist; give a folder of volumes (DICOM, NIfTI ...), or one file")
     base = root if root.is_dir() else root.parent
     closed: list[OSError] = []
-    files = list(_walk(root, closed))
+    files = _included(list(_walk(root, closed)), base, include)
     batches = [files[k : k + _BATCH] for k in range(0, len(files), _BATCH)]
     if executor is None or len(batches) == 1:
         executor = SerialExecutor()
@@ -158,6 +165,17 @@ def _walk(root: Path, closed: list[OSError]) -> Iterator[Path]:
         seen.add(real)
         subfolders[:] = sorted(name for name in subfolders if not _is_litter(name))
         yield from (Path(folder, name) for name in sorted(files) if not _is_litter(name))
+
+
+def _included(files: list[Path], base: Path, patterns: Sequence[str] | None) -> list[Path]:
+    if patterns is None:
+        return files
+    found = [
+        file for file in files if any(PurePosixPath(relative_name(file, base)).match(pattern) for pattern in patterns)
+    ]
+    if files and not found:
+        raise ValueError(f"{base}: none of its {len(files)} files ends as include tells: {', '.join(patterns)}")
+    return found
 
 
 def _is_litter(name: str) -> bool:

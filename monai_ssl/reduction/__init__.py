@@ -17,23 +17,28 @@ from monai_ssl.reduction.difference_hash import difference_hash, hash_slices, to
 from monai_ssl.reduction.embedding import cosine_distance, select_by_cosine
 from monai_ssl.reduction.exemplars import hamming_distance, select_exemplars
 from monai_ssl.reduction.reduce import (
+    ORDERS,
     SCOPES,
     STRATEGIES,
     Reduction,
     Strategy,
+    check_order,
     find_strategy,
     parse_strategy,
     reduce_slices,
+    select_in_order,
 )
 from monai_ssl.reduction.slices import Embed, Slices, embed_slices
 
 __all__ = [
+    "ORDERS",
     "SCOPES",
     "STRATEGIES",
     "Embed",
     "Reduction",
     "Slices",
     "Strategy",
+    "check_order",
     "cosine_distance",
     "difference_hash",
     "embed_slices",
@@ -44,5 +49,6 @@ __all__ = [
     "reduce_slices",
     "select_by_cosine",
     "select_exemplars",
+    "select_in_order",
     "to_uint8",
 ]

@@ -28,11 +28,24 @@ from monai_ssl.reduction.random_slices import keep_at_random
 from monai_ssl.reduction.slices import Embed, Slices
 from monai_ssl.reduction.ssim import keep_by_ssim
 
-__all__ = ["SCOPES", "STRATEGIES", "Reduction", "Strategy", "find_strategy", "parse_strategy", "reduce_slices"]
+__all__ = [
+    "ORDERS",
+    "SCOPES",
+    "STRATEGIES",
+    "Reduction",
+    "Strategy",
+    "check_order",
+    "find_strategy",
+    "parse_strategy",
+    "reduce_slices",
+    "select_in_order",
+]
 
 
 # Within what slices may stand for one another.
 SCOPES = ("volume", "patient", "dataset")
+# In which order slices are compared: as they lie, or as the reference sorts the names that it gives them.
+ORDERS = ("position", "name")
 
 
 class Reduction(NamedTuple):
@@ -102,6 +115,7 @@ def reduce_slices(
     hashes: np.ndarray | None = None,
     embed: Embed | None = None,
     seed: int = 0,
+    order: np.ndarray | None = None,
 ) -> Reduction:
     """
     Choose the slices that differ from one another.
@@ -127,12 +141,14 @@ def reduce_slices(
         hashes: (N,) uint64, `hash_slices(images, window)` where it is known already; `dhash` reads no pixels then.
         embed: from 8-bit images (N, H, W) to features (N, D), for `embedding`; see `monai_ssl.networks.Embedder`.
         seed: of `random`.
+        order: (N,) int, a permutation of 0 to N - 1: the order in which slices are compared, so that those kept may be
+            others. None for that of the images.
 
     Returns:
         The exemplar of each slice and the distance to it.
 
     Raises:
-        ValueError: for an unknown strategy, a number out of range or images of another shape.
+        ValueError: for an unknown strategy, a number out of range, images of another shape or an order that is none.
 
     Example:
         >>> reduce_slices(np.zeros((5, 64, 64)), "every_n:2").exemplar
@@ -142,7 +158,37 @@ def reduce_slices(
     """
     name, number = parse_strategy(strategy)
     slices = Slices(images, window=window, hashes=hashes, embed=embed, seed=seed)
-    return STRATEGIES[name].select(slices, number)
+    if order is not None and not np.array_equal(np.sort(order), np.arange(len(slices))):
+        raise ValueError(f"order must have each of the {len(slices)} slices once, 0 to {len(slices) - 1}, got {order}")
+    return select_in_order(slices, name, number, None if order is None else np.asarray(order))
+
+
+def select_in_order(slices: Slices, name: str, number: float, order: np.ndarray | None) -> Reduction:
+    """
+    Reduce slices in another order than the one they lie in.
+
+    Args:
+        slices: to be reduced.
+        name: of the strategy.
+        number: its number.
+        order: (N,) int, a permutation; None for the order in which they lie.
+
+    Returns:
+        The reduction, slices as they lie.
+    """
+    if order is None:
+        return STRATEGIES[name].select(slices, number)
+    found = STRATEGIES[name].select(slices.in_order(order), number)
+    result = Reduction(np.empty_like(found.exemplar), np.empty_like(found.distance))
+    result.exemplar[order] = order[found.exemplar]
+    result.distance[order] = found.distance
+    return result
+
+
+def check_order(order: str) -> None:
+    """Refuse what is none of `ORDERS`, with a ValueError that names them."""
+    if order not in ORDERS:
+        raise ValueError(f"order must be one of {', '.join(ORDERS)}, got {order!r}")
 
 
 def parse_strategy(text: str) -> tuple[str, float]:

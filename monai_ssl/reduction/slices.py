@@ -92,6 +92,29 @@ class Slices:
             for image in block:
                 yield to_uint8(image[None], self._window)[0]
 
+    def in_order(self, order: np.ndarray) -> Slices:
+        """The same slices in another order, (N,) int; nothing is copied or worked out twice."""
+        return _Reordered(self, order)
+
+
+class _Reordered(Slices):
+    def __init__(self, slices: Slices, order: np.ndarray) -> None:
+        super().__init__(slices._images, window=slices._window, seed=slices.seed)
+        self._slices = slices
+        self._order = order
+
+    @cached_property
+    def hashes(self) -> np.ndarray:
+        return self._slices.hashes[self._order]
+
+    @cached_property
+    def features(self) -> np.ndarray:
+        return self._slices.features[self._order]
+
+    def eight_bit(self) -> Iterator[np.ndarray]:
+        for place in self._order:
+            yield to_uint8(self._images[place][None], self._window)[0]
+
 
 def embed_slices(images: Iterable[np.ndarray], embed: Embed) -> np.ndarray:
     """

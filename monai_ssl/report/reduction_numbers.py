@@ -94,7 +94,8 @@ def count_reduction(store: SliceStore, thresholds: Mapping[float, float] | None)
         shares = pd.Series(dict(thresholds), dtype=float).sort_index()
     elif strategy.name in ("dhash", "all"):
         top = min(64, max(_THRESHOLDS, int(strategy.threshold or 0) + 4))
-        found = threshold_shares(table, scope, range(top + 1))
+        by_name = reduction.get("order") == "name"
+        found = threshold_shares(table.sort_values("name_rank") if by_name else table, scope, range(top + 1))
         if found is not None:
             shares = found.shares
             sample = (found.groups, found.of) if found.groups < found.of else None
