@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from monai_ssl.data.slice_parts import COLUMNS
 from monai_ssl.files import read_table
 
 __all__ = ["SliceStore"]
@@ -34,6 +35,7 @@ logger = logging.getLogger(__name__)
 
 # Open files are few on some systems; a DataLoader worker comes back to the same volumes rarely.
 _OPEN_VOLUMES = 32
+_REMEDY = "copy the store again, or make it anew with: python -m monai_ssl slice"
 _TEXT = ("slice", "volume", "patient", "exemplar", "hash", "file", "dtype")
 
 
@@ -87,7 +89,7 @@ class SliceStore:
                     else f"make one with: python -m monai_ssl slice INPUT {shlex.quote(str(path))}"
                 )
             )
-        settings = json.loads((path / "store.json").read_text(encoding="utf-8"))
+        settings = _read_settings(path / "store.json")
         if not settings.get("complete", True):
             done, pending = settings["counts"]["volumes"], settings["counts"]["pending"]
             logger.warning(
@@ -96,7 +98,7 @@ class SliceStore:
         reduction = settings.get("reduction", {})
         if not reduction.get("complete", True):
             logger.warning("%s: reduction by %s was stopped; run it again", path, reduction["strategy"])
-        table = read_table(path / "slices.csv", text=_TEXT)
+        table = _read_slices(path / "slices.csv", settings["counts"]["slices"])
         table["kept"] = table["kept"].astype(bool)
         table["row"] = table["row"].astype("Int64")
         stored = table[table["row"].notna()]
@@ -149,17 +151,39 @@ class SliceStore:
         return np.array(_volume(str(self.path / row["file"]))[int(row["row"])])
 
 
+def _read_settings(file: Path) -> dict[str, Any]:
+    try:
+        settings = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{file}: damaged ({error}); {_REMEDY}") from error
+    sections = ("arguments", "counts")
+    if not isinstance(settings, dict) or not all(isinstance(settings.get(name), dict) for name in sections):
+        raise ValueError(f"{file}: has no {' and '.join(sections)}, so it is no slice store's; {_REMEDY}")
+    return settings
+
+
+def _read_slices(file: Path, count: int) -> pd.DataFrame:
+    if not file.is_file():
+        raise ValueError(f"{file}: missing; {_REMEDY}")
+    table = read_table(file, text=_TEXT)
+    absent = [name for name in COLUMNS if name not in table]
+    if absent:
+        raise ValueError(f"{file}: has no column {', '.join(absent)}; {_REMEDY}")
+    if len(table) != count:
+        raise ValueError(f"{file}: has {len(table)} slices, but store.json tells of {count}; {_REMEDY}")
+    return table
+
+
 def _check_volume(file: Path, dtype: str, count: int) -> None:
-    remedy = "copy the store again, or make it anew with: python -m monai_ssl slice"
     try:
         volume = np.load(file, mmap_mode="r", allow_pickle=False)
     except FileNotFoundError:
-        raise ValueError(f"{file}: missing; {remedy}") from None
+        raise ValueError(f"{file}: missing; {_REMEDY}") from None
     except (ValueError, OSError, EOFError) as error:
-        raise ValueError(f"{file}: damaged ({error}); {remedy}") from error
+        raise ValueError(f"{file}: damaged ({error}); {_REMEDY}") from error
     if volume.ndim != 3 or len(volume) != count or volume.dtype != dtype:
         raise ValueError(
-            f"{file}: holds {volume.dtype} {volume.shape}, but slices.csv tells of {count} slices of {dtype}; {remedy}"
+            f"{file}: holds {volume.dtype} {volume.shape}, but slices.csv tells of {count} slices of {dtype}; {_REMEDY}"
         )
 
 

@@ -50,7 +50,7 @@ class StoredSlices(Slices):
         self._path = path
         self._settings = settings
         self._rows = rows
-        hashes = np.array([int(value, 16) for value in rows["hash"]], dtype=np.uint64)
+        hashes = _parse_hashes(rows, path)
         window = settings["arguments"].get("window")
         seed = seed_of(rows["volume"].iloc[0])
         self.places = rows.index.to_numpy()
@@ -74,6 +74,17 @@ class StoredSlices(Slices):
             volume = np.load(self._path / str(file), mmap_mode="r", allow_pickle=False)
             for row in rows["row"]:
                 yield to_uint8(volume[int(row)][None], self._window)[0]
+
+
+def _parse_hashes(rows: pd.DataFrame, path: Path) -> np.ndarray:
+    valid = rows["hash"].str.fullmatch("[0-9a-f]{16}")
+    if not valid.all():
+        wrong = rows[~valid].iloc[0]
+        raise ValueError(
+            f"{path / 'slices.csv'}: hash must be 16 hexadecimal digits, got {wrong['hash']!r} for {wrong['slice']}; "
+            "copy the store again, or make it anew with: python -m monai_ssl slice"
+        )
+    return np.frombuffer(bytes.fromhex("".join(rows["hash"])), ">u8").astype(np.uint64)
 
 
 def seed_of(volume: str) -> int:

@@ -146,6 +146,14 @@ def test_bad_arguments_are_refused_before_work(source, tmp_path, options, told):
     assert (store.path / "slices.csv").read_bytes() == before
 
 
+def test_a_damaged_hash_is_named(source, tmp_path):
+    store = sliced(source, tmp_path / "out")
+    path, wrong = store.path / "slices.csv", store.table["hash"].iloc[3]
+    path.write_text(path.read_text(encoding="utf-8").replace(wrong, "0x" + wrong[2:]), encoding="utf-8")
+    with pytest.raises(ValueError, match=r"slices.csv: hash must be 16 hexadecimal digits, got '0x"):
+        reduce_store(store.path, "dhash:6")
+
+
 def test_embedding_at_slicing_later_and_again_without_voxels(source, tmp_path, monkeypatch):
     torch.manual_seed(0)
     torch.save(create_backbone("resnet18").state_dict(), tmp_path / "weights.pt")

@@ -49,3 +49,28 @@ def test_open_names_what_is_missing_or_short(source, tmp_path):
     file.unlink()
     with pytest.raises(ValueError, match=f"{file.name}: missing"):
         SliceStore.open(store.path)
+
+
+@pytest.mark.parametrize(
+    ("file", "change", "told"),
+    [
+        ("store.json", lambda text: text[:40], "store.json: damaged"),
+        ("store.json", lambda text: "{}", "store.json: has no arguments and counts"),
+        (
+            "slices.csv",
+            lambda text: text.split("\n", 1)[0] + "\n",
+            "slices.csv: has 0 slices, but store.json",
+        ),
+        ("slices.csv", lambda text: text + text.splitlines()[-1] + "\n", r"slices.csv: has \d+ slices, but store.json"),
+        ("slices.csv", lambda text: text.replace("hash", "hush", 1), "slices.csv: has no column hash"),
+    ],
+)
+def test_open_names_a_damaged_table(source, tmp_path, file, change, told):
+    store = slice_volumes(source, tmp_path / "out", workers=1)
+    path = store.path / file
+    path.write_text(change(path.read_text(encoding="utf-8")), encoding="utf-8")
+    with pytest.raises(ValueError, match=told):
+        SliceStore.open(store.path)
+    (store.path / "slices.csv").unlink()
+    with pytest.raises(ValueError, match=r"store.json: |slices.csv: missing"):
+        SliceStore.open(store.path)
