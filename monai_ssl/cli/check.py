@@ -19,7 +19,17 @@ from typing import Annotated
 import typer
 
 from monai_ssl.cli.application import given
-from monai_ssl.cli.options import MaxGib, Source, SplitTime, Workers
+from monai_ssl.cli.options import (
+    Include,
+    MaxGib,
+    Modality,
+    PatientFolders,
+    Preset,
+    Source,
+    SplitTime,
+    Workers,
+    preset_arguments,
+)
 
 _NOTHING_TO_SLICE = 2
 
@@ -30,6 +40,10 @@ def check_command(
         bool | None,
         typer.Option("--headers-only", help="Do not read the voxels: fast, but blind to damage in them."),
     ] = None,
+    preset: Preset = None,
+    include: Include = None,
+    modality: Modality = None,
+    patient_folders: PatientFolders = None,
     split_time: SplitTime = None,
     max_gib: MaxGib = None,
     csv: Annotated[bool, typer.Option("--csv", help="Print all rows as CSV, for a spreadsheet.")] = False,
@@ -38,10 +52,20 @@ def check_command(
     """Say what `slice` would make of each series, without writing anything."""
     from monai_ssl.cli.check_table import print_table, summary
     from monai_ssl.data import check_volumes
+    from monai_ssl.data.selection import SELECTION
     from monai_ssl.files import write_rows
 
-    options = given(headers_only=headers_only, split_time=split_time, max_gib=max_gib, workers=workers)
-    table = check_volumes(path, **options)
+    options = given(
+        headers_only=headers_only,
+        include=tuple(include) if include else None,
+        modality=modality,
+        patient_folders=patient_folders,
+        split_time=split_time,
+        max_gib=max_gib,
+        workers=workers,
+    )
+    looked_at = {name: value for name, value in preset_arguments(preset).items() if name in SELECTION}
+    table = check_volumes(path, **(looked_at | options))
     if csv:
         write_rows(sys.stdout, table, header=True)
     else:

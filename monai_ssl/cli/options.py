@@ -15,15 +15,19 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 __all__ = [
     "Backbone",
     "Checkpoint",
+    "Include",
     "MaxGib",
+    "Modality",
     "Order",
+    "PatientFolders",
+    "Preset",
     "Reduce",
     "Scheduler",
     "Source",
@@ -31,6 +35,7 @@ __all__ = [
     "Workers",
     "counted",
     "numbers",
+    "preset_arguments",
 ]
 
 Source = Annotated[
@@ -41,6 +46,22 @@ SplitTime = Annotated[
     typer.Option(
         "--split-time", help="Take each time point of a 4-D file as a volume.", show_default="refuse the file"
     ),
+]
+Preset = Annotated[
+    str | None,
+    typer.Option(
+        help="Options under a name; one given beside it counts. reference: LIDC and AutoPET as in Less is More.",
+        show_default="none",
+    ),
+]
+Include = Annotated[
+    list[str] | None,
+    typer.Option(help="Files to look at, such as CT.nii.gz; may be repeated.", show_default="all", metavar="GLOB"),
+]
+Modality = Annotated[str | None, typer.Option(help="Refuse volumes of another one, such as CT.", show_default="all")]
+PatientFolders = Annotated[
+    bool | None,
+    typer.Option("--patient-folders", help="The first folder below INPUT is the patient, where files name none."),
 ]
 MaxGib = Annotated[
     float | None, typer.Option(help="The most memory that one volume may take.", show_default="4", metavar="GIB")
@@ -91,3 +112,17 @@ def numbers(option: str, text: str, counts: Collection[int]) -> float | tuple[fl
         allowed = " or ".join(map(str, counts))
         raise ValueError(f"{option} must be {allowed} numbers with commas between and no spaces, got {text!r}")
     return found[0] if len(found) == 1 else found
+
+
+def preset_arguments(preset: str | None) -> dict[str, Any]:
+    """
+    The arguments of `slice_volumes` that a preset stands for.
+
+    Raises:
+        ValueError: when there is none of this name.
+    """
+    from monai_ssl.data import SLICE_PRESETS
+
+    if preset is not None and preset not in SLICE_PRESETS:
+        raise ValueError(f"--preset must be one of {', '.join(SLICE_PRESETS)}, got {preset!r}")
+    return SLICE_PRESETS.get(preset or "", {})

@@ -22,27 +22,26 @@ from monai_ssl.cli.application import given
 from monai_ssl.cli.options import (
     Backbone,
     Checkpoint,
+    Include,
     MaxGib,
+    Modality,
     Order,
+    PatientFolders,
+    Preset,
     Scheduler,
     Source,
     SplitTime,
     Workers,
     counted,
     numbers,
+    preset_arguments,
 )
 
 
 def slice_command(
     input_dir: Source,
     output_dir: Annotated[Path, typer.Argument(metavar="OUTPUT", help="New folder for the slice store.")],
-    preset: Annotated[
-        str | None,
-        typer.Option(
-            help="Options under a name; one given beside it counts. reference: LIDC and AutoPET as in Less is More.",
-            show_default="none",
-        ),
-    ] = None,
+    preset: Preset = None,
     reduce: Annotated[
         str | None,
         typer.Option(
@@ -78,17 +77,9 @@ def slice_command(
         int | None,
         typer.Option(help="Height and width of stored slices in pixels.", show_default="as in the source", metavar="N"),
     ] = None,
-    include: Annotated[
-        list[str] | None,
-        typer.Option(help="Files to look at, such as CT.nii.gz; may be repeated.", show_default="all", metavar="GLOB"),
-    ] = None,
-    modality: Annotated[
-        str | None, typer.Option(help="Refuse volumes of another one, such as CT.", show_default="all")
-    ] = None,
-    patient_folders: Annotated[
-        bool | None,
-        typer.Option("--patient-folders", help="The first folder below INPUT is the patient, where files name none."),
-    ] = None,
+    include: Include = None,
+    modality: Modality = None,
+    patient_folders: PatientFolders = None,
     split_time: SplitTime = None,
     max_gib: MaxGib = None,
     pseudonym_key: Annotated[
@@ -105,12 +96,10 @@ def slice_command(
     scheduler: Scheduler = None,
 ) -> None:
     """Turn volumes into a slice store: read, slice, drop near-duplicates, pseudonymise, join labels."""
-    from monai_ssl.data import SLICE_PRESETS, slice_volumes
+    from monai_ssl.data import slice_volumes
     from monai_ssl.report import build_reduction_report
 
-    if preset is not None and preset not in SLICE_PRESETS:
-        raise ValueError(f"--preset must be one of {', '.join(SLICE_PRESETS)}, got {preset!r}")
-    options = SLICE_PRESETS.get(preset or "", {}) | given(
+    options = preset_arguments(preset) | given(
         reduce=reduce,
         order=order,
         axis=axis,

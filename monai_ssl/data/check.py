@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,6 +24,7 @@ from tqdm import tqdm
 
 from monai_ssl.data.limits import MAX_GIB
 from monai_ssl.data.parallel import make_executor, run_all
+from monai_ssl.data.selection import select_volumes
 from monai_ssl.data.volume import Volume, no_patient
 from monai_ssl.data.volumes import find_volumes
 from monai_ssl.data.voxels import RejectedVolumeError, Rejection
@@ -42,6 +44,9 @@ def check_volumes(
     path: str | os.PathLike,
     *,
     headers_only: bool = False,
+    include: Sequence[str] | None = None,
+    modality: str | None = None,
+    patient_folders: bool = False,
     split_time: bool = False,
     max_gib: float = MAX_GIB,
     workers: int | None = None,
@@ -54,6 +59,9 @@ def check_volumes(
     Args:
         path: a folder of volumes at any depth, or one file; see `find_volumes`.
         headers_only: do not read the voxels, which is fast but misses what only they can tell, such as damage.
+        include: see `find_volumes`.
+        modality: see `slice_volumes`.
+        patient_folders: see `slice_volumes`.
         split_time: take each time point of a 4-D file as a volume, instead of refusing the file.
         max_gib: the most memory that one volume may take, in GiB.
         workers: processes; None for one per CPU, 1 for this process. More than one are started by "spawn", so a script
@@ -66,19 +74,22 @@ def check_volumes(
 
     Raises:
         FileNotFoundError: when `path` is absent.
-        ValueError: when `workers` is no number of processes.
+        ValueError: when `workers` is no number of processes, or `include` matches no file.
 
     Example:
         >>> check_volumes("scans")[["series", "verdict", "reasons"]]  # doctest: +SKIP
     """
     with make_executor(workers) as (executor, width):
-        volumes, rejections = find_volumes(path, split_time=split_time, max_gib=max_gib, executor=executor)
+        volumes, rejections = find_volumes(
+            path, include=include, split_time=split_time, max_gib=max_gib, executor=executor
+        )
+        volumes, others = select_volumes(volumes, modality=modality, patient_folders=patient_folders)
         findings: dict[int, _Finding] = {}
         if not headers_only:
             found = run_all(executor, width, _read, enumerate(volumes))
             findings = dict(tqdm(found, total=len(volumes), unit="volume", desc="checking", disable=None))
     rows = [_volume_row(volume, findings.get(k)) for k, volume in enumerate(volumes)]
-    rows += [{"series": each.file, "verdict": "refuse", "reasons": each.reason} for each in rejections]
+    rows += [{"series": each.file, "verdict": "refuse", "reasons": each.reason} for each in [*rejections, *others]]
     table = pd.DataFrame(rows, columns=list(_COLUMNS))
     texts = [column for column in _COLUMNS if column != "slices"]
     return table.astype({"slices": "Int64"}).fillna(dict.fromkeys(texts, ""))

@@ -22,7 +22,10 @@ from typing import Any
 from monai_ssl.data.volume import Volume
 from monai_ssl.data.voxels import Rejection
 
-__all__ = ["SLICE_PRESETS", "select_volumes"]
+__all__ = ["SELECTION", "SLICE_PRESETS", "select_volumes"]
+
+# The arguments that say which volumes, of which patients; the others say what becomes of them.
+SELECTION = ("include", "modality", "patient_folders")
 
 SLICE_PRESETS: dict[str, dict[str, Any]] = {
     "reference": {

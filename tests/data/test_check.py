@@ -57,9 +57,10 @@ def source(tmp_path):
     return folder
 
 
-def test_tells_what_slicing_does(source, tmp_path):
-    table = check_volumes(source, workers=1)
-    slice_volumes(source, tmp_path / "out", reduce="all", pseudonym_key=b"key", workers=1)
+@pytest.mark.parametrize("selection", [{}, {"include": ("*.nii.gz", "*.dcm"), "modality": "MR"}])
+def test_tells_what_slicing_does(source, tmp_path, selection):
+    table = check_volumes(source, workers=1, **selection)
+    slice_volumes(source, tmp_path / "out", reduce="all", pseudonym_key=b"key", workers=1, **selection)
     store = SliceStore.open(tmp_path / "out")
     assert table.columns.tolist() == COLUMNS
     assert set(table["verdict"]) == {"accept", "warn", "refuse"}
