@@ -40,7 +40,9 @@ from monai_ssl.cli.options import (
 
 def slice_command(
     input_dir: Source,
-    output_dir: Annotated[Path, typer.Argument(metavar="OUTPUT", help="New folder for the slice store.")],
+    output_dir: Annotated[
+        Path, typer.Argument(metavar="OUTPUT", help="Folder of the store; new unless with --update.")
+    ],
     preset: Preset = None,
     reduce: Annotated[
         str | None,
@@ -94,6 +96,14 @@ def slice_command(
     ] = None,
     workers: Workers = None,
     scheduler: Scheduler = None,
+    update: Annotated[
+        bool | None,
+        typer.Option(
+            "--update",
+            help="Bring a finished store up to date with INPUT, by the options it was made with: only what is new or "
+            "changed is sliced.",
+        ),
+    ] = None,
 ) -> None:
     """Turn volumes into a slice store: read, slice, drop near-duplicates, pseudonymise, join labels."""
     from monai_ssl.data import slice_volumes
@@ -118,6 +128,7 @@ def slice_command(
         identifiers=identifiers,
         workers=workers,
         scheduler=scheduler,
+        update=update,
     )
     store = slice_volumes(input_dir, output_dir, **options)
     counts = store.settings["counts"]

@@ -13,39 +13,23 @@
 
 from __future__ import annotations
 
-import csv
 import os
-from collections.abc import Callable
-from concurrent.futures import Executor
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from tqdm import tqdm
 
+from monai_ssl.data.choosing import choose, need_voxels
 from monai_ssl.data.name_order import NAME_RANK
-from monai_ssl.data.parallel import make_executor, run_all
 from monai_ssl.data.slice_store import SliceStore
 from monai_ssl.data.stored_slices import StoredSlices, feature_file, make_embedder, write_features
-from monai_ssl.files import atomic_path, lock_folder, write_json
-from monai_ssl.reduction import (
-    SCOPES,
-    STRATEGIES,
-    Reduction,
-    Strategy,
-    check_order,
-    embed_slices,
-    find_strategy,
-    parse_strategy,
-)
+from monai_ssl.files import lock_folder, write_json
+from monai_ssl.reduction import SCOPES, STRATEGIES, check_order, embed_slices, find_strategy, parse_strategy
 
 if TYPE_CHECKING:
     from monai_ssl.networks import Embedder
 
 __all__ = ["reduce_store"]
-
-_STEPS = 16  # halvings of the range of a threshold
 
 
 def reduce_store(
@@ -101,17 +85,12 @@ def reduce_store(
             raise ValueError(f"{path}: slicing it is not finished; repeat the command that began it, and reduce then")
         order = _order(store, scope, order)
         _prepare(store, name, embedder, made_by)
-        apart = STRATEGIES[name].compares == "images"  # the rest takes less time than sending it
-        with make_executor(workers if apart else 1, scheduler if apart else None) as (executor, width):
-            reduce = partial(_reduce, store, scope, order, name, executor, width)
-            if target_fraction is None:
-                reduction = reduce(parse_strategy(strategy)[1])
-            else:
-                number, reduction = _nearest(STRATEGIES[name], target_fraction, len(store.table), reduce)
-                strategy = f"{name}:{number:g}"
-        _check_stored(store, reduction, strategy)
-        settings = {"strategy": strategy, "scope": scope, "order": order, "target_fraction": target_fraction}
-        _write(store, reduction, settings)
+        wanted = {"strategy": strategy, "scope": scope, "order": order, "target_fraction": target_fraction}
+        choice = choose(store, wanted, workers=workers, scheduler=scheduler)
+        # A kill between the two files leaves settings that say so.
+        write_json(path / "store.json", choice.settings_of(store, complete=False))
+        choice.write(path, store)
+        write_json(path / "store.json", choice.settings_of(store))
     return SliceStore.open(path)
 
 
@@ -162,7 +141,7 @@ def _prepare(store: SliceStore, name: str, embedder: Embedder | None, made_by: d
     """See to it that what is compared is there."""
     compares = STRATEGIES[name].compares
     if compares == "images":
-        _need_voxels(store, name)
+        need_voxels(store, name)
     if compares != "features":
         return
     if embedder is None and "features" not in store.settings:
@@ -171,103 +150,12 @@ def _prepare(store: SliceStore, name: str, embedder: Embedder | None, made_by: d
         )
     if embedder is None or made_by is None or made_by == store.settings.get("features"):
         return
-    _need_voxels(store, name)
+    need_voxels(store, name)
     volumes = store.table.groupby("volume", sort=False)
     for volume, rows in tqdm(volumes, unit="volume", desc="features", disable=None):
         file = feature_file(store.path, made_by, str(volume))
         if not file.exists():
-            slices = StoredSlices(store.path, store.settings, rows)
+            slices = StoredSlices((store.path,), store.settings, rows)
             write_features(file, embed_slices(slices.eight_bit(), embedder))
     store.settings["features"] = made_by
     write_json(store.path / "store.json", store.settings)
-
-
-def _need_voxels(store: SliceStore, name: str) -> None:
-    absent = int(store.table["row"].isna().sum())
-    if absent:
-        raise ValueError(
-            f"{store.path}: {name} looks at the voxels of all slices, and {absent} of {len(store.table)} were never "
-            f"stored; {_remedy(store)}"
-        )
-
-
-def _remedy(store: SliceStore) -> str:
-    return (
-        "slice the source anew, and reduce that store: python -m monai_ssl slice INPUT OUTPUT --reduce all "
-        f"--pseudonym-key {store.path / '.pseudonym_key'}"
-    )
-
-
-def _reduce(
-    store: SliceStore, scope: str, order: str, name: str, executor: Executor, width: int, number: float
-) -> Reduction:
-    table = store.table.sort_values(NAME_RANK, kind="stable") if order == "name" else store.table
-    groups = [table] if scope == "dataset" else [rows for _, rows in table.groupby(scope, sort=False)]
-    tasks = ((StoredSlices(store.path, store.settings, rows), name, number) for rows in groups)
-    result = Reduction(np.empty(len(table), np.int64), np.empty(len(table)))
-    with tqdm(total=len(groups), unit=scope, desc=f"{name} {number:g}", disable=None, delay=2) as bar:
-        for places, reduction in run_all(executor, width, _reduce_group, tasks):
-            result.exemplar[places] = places[reduction.exemplar]
-            result.distance[places] = reduction.distance
-            bar.update()
-    return result
-
-
-def _reduce_group(task: tuple[StoredSlices, str, float]) -> tuple[np.ndarray, Reduction]:
-    slices, name, number = task
-    return slices.places, STRATEGIES[name].select(slices, number)
-
-
-def _nearest(
-    strategy: Strategy, fraction: float, count: int, reduce: Callable[[float], Reduction]
-) -> tuple[float, Reduction]:
-    """The number that keeps the share of slices nearest to `fraction`, and what it gives."""
-    name = strategy.form.partition(":")[0]
-    if name == "random":
-        return fraction, reduce(fraction)
-    wanted = fraction * count
-    low, high = strategy.low, min(strategy.high, count)
-    best = min(((number, reduce(number)) for number in (low, high)), key=lambda each: _off(each[1], wanted))
-    # Fewer are kept as the number grows; greedy choice may break that by a few slices, so the nearest of all counts.
-    while high - low > (1 if strategy.kind is int else strategy.high / 2**_STEPS):
-        middle = (low + high) // 2 if strategy.kind is int else (low + high) / 2
-        reduction = reduce(middle)
-        best = min(best, (middle, reduction), key=lambda each: _off(each[1], wanted))
-        low, high = (middle, high) if reduction.kept.sum() > wanted else (low, middle)
-    return best
-
-
-def _off(reduction: Reduction, wanted: float) -> float:
-    return abs(int(reduction.kept.sum()) - wanted)
-
-
-def _check_stored(store: SliceStore, reduction: Reduction, strategy: str) -> None:
-    absent = int((reduction.kept & store.table["row"].isna().to_numpy()).sum())
-    if absent:
-        raise ValueError(
-            f"{store.path}: {strategy} would keep {absent} slices that were never stored; {_remedy(store)}"
-        )
-
-
-def _write(store: SliceStore, reduction: Reduction, settings: dict[str, Any]) -> None:
-    kept = int(reduction.kept.sum())
-    content = {**store.settings, "counts": {**store.settings["counts"], "kept": kept}, "reduction": settings}
-    # A kill between the two files leaves settings that say so.
-    write_json(store.path / "store.json", {**content, "reduction": {**settings, "complete": False}})
-    names = store.table["slice"].to_numpy()
-    with (
-        open(store.path / "slices.csv", encoding="ascii", newline="") as source,
-        atomic_path(store.path / "slices.csv") as partial,
-        open(partial, "w", encoding="ascii", newline="") as target,
-    ):
-        reader = csv.reader(source)
-        writer = csv.writer(target, lineterminator="\n")
-        header = next(reader)
-        writer.writerow(header)
-        places = [header.index(column) for column in ("kept", "exemplar", "distance")]
-        changed = zip(reduction.kept.tolist(), names[reduction.exemplar], reduction.distance.tolist(), strict=True)
-        for row, values in zip(reader, changed, strict=True):
-            for place, value in zip(places, values, strict=True):
-                row[place] = value
-            writer.writerow(row)
-    write_json(store.path / "store.json", content)

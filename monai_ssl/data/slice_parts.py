@@ -25,10 +25,21 @@ from monai_ssl.data.pseudonyms import Pseudonyms
 from monai_ssl.data.volume import Volume
 from monai_ssl.files import atomic_path
 
-__all__ = ["COLUMNS", "PART_FOLDER", "VOLUME_FOLDER", "Part", "part_file", "read_part", "sign", "volume_file"]
+__all__ = [
+    "COLUMNS",
+    "PART_FOLDER",
+    "PSEUDONYM",
+    "VOLUME_FOLDER",
+    "Part",
+    "part_file",
+    "read_part",
+    "sign",
+    "volume_file",
+]
 
 PART_FOLDER = ".parts"
 VOLUME_FOLDER = "volumes"
+PSEUDONYM = "[0-9a-f]" * 16  # for glob
 # Of slices.csv; the last four are the statistics.
 COLUMNS = (
     *("slice", "volume", "patient", "index", "position_mm", "kept", "exemplar", "distance", "hash", "file", "row"),
@@ -49,19 +60,25 @@ class Part:
         slices: how many lines.
         kept: how many of the slices are stored.
         size: bytes of its file of slices.
-        warnings: what only the voxels could tell.
+        warnings: file and what only its voxels could tell.
         rejection: file and reason, when it was refused.
+        input: pseudonym of the folder it came from; this and the rest are known once the store is finished.
+        nameless: whether nothing tells its patient, in a format that has no place for one.
+        notes: file and warning, of its headers.
     """
 
     signature: str
-    max_gib: float
     patient: str
+    max_gib: float = 0.0
     rows: str = ""
     slices: int = 0
     kept: int = 0
     size: int = 0
-    warnings: tuple[str, ...] = ()
-    rejection: tuple[str, str] | None = None
+    warnings: Sequence[Sequence[str]] = ()
+    rejection: Sequence[str] | None = None
+    input: str = ""
+    nameless: bool = False
+    notes: Sequence[Sequence[str]] = ()
 
     def write(self, path: Path) -> None:
         """Write it, atomically."""

@@ -29,7 +29,7 @@ import pandas as pd
 from monai_ssl.data.slice_parts import COLUMNS
 from monai_ssl.files import read_table
 
-__all__ = ["SliceStore"]
+__all__ = ["SliceStore", "read_slices"]
 
 logger = logging.getLogger(__name__)
 
@@ -80,7 +80,7 @@ class SliceStore:
         """
         path = Path(path)
         if not (path / "store.json").is_file():
-            begun = (path / ".slicing.json").exists()
+            begun = (path / ".slicing.json").exists() or (path / ".update").exists()
             raise ValueError(
                 f"{path}: not a finished slice store (no store.json); "
                 + (
@@ -98,9 +98,7 @@ class SliceStore:
         reduction = settings.get("reduction", {})
         if not reduction.get("complete", True):
             logger.warning("%s: reduction by %s was stopped; run it again", path, reduction["strategy"])
-        table = _read_slices(path / "slices.csv", settings["counts"]["slices"])
-        table["kept"] = table["kept"].astype(bool)
-        table["row"] = table["row"].astype("Int64")
+        table = read_slices(path, settings["counts"]["slices"])
         stored = table[table["row"].notna()]
         for (file, dtype), count in sorted(Counter(zip(stored["file"], stored["dtype"], strict=True)).items()):
             _check_volume(path / file, dtype, count)
@@ -162,7 +160,9 @@ def _read_settings(file: Path) -> dict[str, Any]:
     return settings
 
 
-def _read_slices(file: Path, count: int) -> pd.DataFrame:
+def read_slices(path: Path, count: int) -> pd.DataFrame:
+    """The table `slices.csv` of `count` slices in a folder."""
+    file = path / "slices.csv"
     if not file.is_file():
         raise ValueError(f"{file}: missing; {_REMEDY}")
     table = read_table(file, text=_TEXT)
@@ -171,6 +171,8 @@ def _read_slices(file: Path, count: int) -> pd.DataFrame:
         raise ValueError(f"{file}: has no column {', '.join(absent)}; {_REMEDY}")
     if len(table) != count:
         raise ValueError(f"{file}: has {len(table)} slices, but store.json tells of {count}; {_REMEDY}")
+    table["kept"] = table["kept"].astype(bool)
+    table["row"] = table["row"].astype("Int64")
     return table
 
 

@@ -117,8 +117,7 @@ def store_volume(task: SliceTask) -> int:
         slices=len(images),
         kept=int(kept.sum()),
         size=file.stat().st_size,
-        warnings=voxels.warnings,
-        rejection=None,
+        warnings=[(task.volume.name, warning) for warning in voxels.warnings],
     )
     part.write(part_file(task.output, task.name))
     return len(images)

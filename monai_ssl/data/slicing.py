@@ -21,37 +21,33 @@ import signal
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tqdm import tqdm
 
-from monai_ssl.data.label_join import SourceLabels
-from monai_ssl.data.limits import MAX_GIB, check_limit
+from monai_ssl.data.limits import MAX_GIB
 from monai_ssl.data.name_order import order_problems
-from monai_ssl.data.parallel import WORTH_A_PROCESS, check_workers, make_executor, run_all
-from monai_ssl.data.pseudonyms import KEY_FILE, read_key
+from monai_ssl.data.parallel import WORTH_A_PROCESS, make_executor, run_all
 from monai_ssl.data.selection import select_volumes
-from monai_ssl.data.slice_parts import VOLUME_FOLDER
 from monai_ssl.data.slice_store import SliceStore
 from monai_ssl.data.slice_volume import SliceOptions, store_volume
-from monai_ssl.data.slicing_run import STATE_FILE, SlicingRun, finished_already
-from monai_ssl.data.stored_slices import make_embedder
+from monai_ssl.data.slicing_arguments import (
+    find_problems,
+    load_embedder,
+    read_source_labels,
+    read_spacing,
+    read_window,
+)
+from monai_ssl.data.slicing_run import SlicingRun
+from monai_ssl.data.slicing_update import StoreUpdate
 from monai_ssl.data.volumes import find_volumes
-from monai_ssl.data.windows import window_limits
-from monai_ssl.files import folder_problem, lock_folder
+from monai_ssl.files import lock_folder
 from monai_ssl.orientation import PLANES
-from monai_ssl.reduction import STRATEGIES, parse_strategy
-
-if TYPE_CHECKING:
-    from monai_ssl.networks import Embedder
 
 __all__ = ["slice_volumes"]
 
 logger = logging.getLogger(__name__)
-
-_RESIZE = range(8, 4097)
 
 
 def slice_volumes(
@@ -76,6 +72,7 @@ def slice_volumes(
     pseudonym_key: str | bytes | os.PathLike | None = None,
     workers: int | None = None,
     scheduler: str | None = None,
+    update: bool = False,
 ) -> SliceStore:
     """
     Slice all volumes below a folder, drop near-duplicate slices of each volume, and store the rest.
@@ -84,7 +81,8 @@ def slice_volumes(
     the source, in order of the volumes' pseudonyms. Equal key, input and arguments give equal bytes, however many
     workers there are, and however often the run was stopped: the same command goes on, doing only volumes that are not
     done or whose files have changed. What is refused stands in `rejected.csv`, what is odd in `warnings.csv`; these two
-    name files of the input and are for its owner.
+    name files of the input and are for its owner, as is `.sliced.json`, which updates need. It alone differs with the
+    place and the times of the source's files.
 
     Args:
         input_dir: a folder of DICOM and NIfTI files at any depth, or one file; see `find_volumes`.
@@ -121,13 +119,19 @@ def slice_volumes(
             at a time. More than one are started by "spawn", so a script that calls this needs
             `if __name__ == "__main__":`.
         scheduler: address of a dask scheduler, "tcp://host:8786", to run on its workers instead.
+        update: bring the finished store in `output_dir` up to date with the input. Volumes that are new there or whose
+            files changed are sliced, those that came from this input and are there no more are dropped, and those that
+            came from another input stay, with their rows of all tables. The store is then reduced as it was last. Where
+            all came from one input, it is the store that slicing anew (and `reduce_store`) would give. The arguments
+            must be those the store was made with, but for the five named above.
 
     Returns:
         The finished store.
 
     Raises:
         ValueError: for bad arguments, all at once and before any work; when all was refused; when another process is at
-            work in `output_dir`, or a run with other arguments was stopped there.
+            work in `output_dir`, or a run with other arguments was stopped there; when an update would keep a slice
+            that was never stored, and leaves the store as it was.
         OSError: when the store cannot be written, such as on a full disk. What is done then opens as an unfinished
             store, and the same command goes on.
 
@@ -136,14 +140,14 @@ def slice_volumes(
         >>> len(store), len(store.table)  # doctest: +SKIP
     """
     source, output = Path(input_dir), Path(output_dir)
-    problems = _problems(source, output, resize, max_gib, pseudonym_key, workers)
-    lengths = _spacing(spacing, problems)
+    problems = find_problems(source, output, resize, max_gib, pseudonym_key, workers, update)
+    lengths = read_spacing(spacing, problems)
     if axis not in PLANES:
         problems.append(f"axis must be one of {', '.join(sorted(PLANES))}, got {axis!r}")
     problems += order_problems(order, axis, lengths)
-    limits = _window(window, problems)
-    embedder, features = _embedder(reduce, backbone, checkpoint, problems)
-    table = _read_labels(labels, output, problems)
+    limits = read_window(window, problems)
+    embedder, features = load_embedder(reduce, backbone, checkpoint, problems)
+    table = read_source_labels(labels, output, problems)
     if problems:
         raise ValueError("\n".join(problems))
     options = SliceOptions(
@@ -154,6 +158,8 @@ def slice_volumes(
     )
     with lock_folder(output), _ended_by_sigterm():
         run = SlicingRun(output, table, options, identifiers)
+        if update:
+            run = StoreUpdate(output, table, options, identifiers, workers)
         try:
             run.begin(source, pseudonym_key)
             if not run.finished:
@@ -212,87 +218,3 @@ def _ended_by_sigterm() -> Iterator[None]:
 
 def _leave(number: int, frame: Any) -> None:
     raise SystemExit(128 + number)
-
-
-def _problems(
-    source: Path,
-    output: Path,
-    resize: int | None,
-    max_gib: float,
-    key: str | bytes | os.PathLike | None,
-    workers: int | None,
-) -> list[str]:
-    problems = []
-    if resize is not None and (not isinstance(resize, int) or resize not in _RESIZE):
-        problems.append(f"resize must be None or a whole number from 8 to 4096, got {resize!r}")
-    for check in (partial(check_limit, max_gib), partial(check_workers, workers), partial(read_key, key)):
-        try:
-            check()
-        except ValueError as error:
-            problems.append(str(error))
-    if not source.exists():
-        problems.append(f"{source}: does not exist; give a folder of DICOM or NIfTI files, or one file")
-    if (output / "store.json").exists() and not (output / STATE_FILE).exists():
-        problems.append(finished_already(output))
-    elif problem := folder_problem(output, apart_from=source, ours=_left_behind(output)):
-        problems.append(problem)
-    return problems
-
-
-def _left_behind(output: Path) -> list[str]:
-    """What a run may have left in a folder: a stopped one anything, one that refused all its volumes two tables."""
-    if (output / STATE_FILE).exists():
-        return os.listdir(output)
-    empty = [VOLUME_FOLDER] if not any((output / VOLUME_FOLDER).glob("*")) else []
-    return [*empty, "rejected.csv", "warnings.csv"] if (output / KEY_FILE).exists() else []
-
-
-def _spacing(spacing: Any, problems: list[str]) -> tuple[float, float, float] | None:
-    if spacing is None:
-        return None
-    try:
-        x, y, z = map(float, (spacing,) * 3 if isinstance(spacing, (int, float)) else spacing)
-        valid = all(0 < length < math.inf for length in (x, y, z)) and not isinstance(spacing, (bool, str))
-    except (TypeError, ValueError):
-        valid = False
-    if not valid:
-        problems.append(
-            "spacing must be None, a number of millimetres above 0, or three of them (right-left, anterior-posterior, "
-            f"superior-inferior), got {spacing!r}"
-        )
-        return None
-    return x, y, z
-
-
-def _window(window: Any, problems: list[str]) -> tuple[float, float] | None:
-    try:
-        return None if window is None else window_limits(window)
-    except (ValueError, TypeError) as error:
-        problems.append(str(error))
-        return None
-
-
-def _embedder(
-    reduce: str, backbone: str | None, checkpoint: str | os.PathLike | None, problems: list[str]
-) -> tuple[Embedder | None, dict[str, Any] | None]:
-    try:
-        needed = STRATEGIES[parse_strategy(reduce)[0]].compares == "features"
-        return make_embedder(needed, backbone, checkpoint)
-    except (ValueError, OSError) as error:
-        problems.append(str(error))
-    return None, None
-
-
-def _read_labels(labels: str | os.PathLike | None, output: Path, problems: list[str]) -> SourceLabels | None:
-    if labels is not None and Path(labels).resolve().is_relative_to(output.resolve()):
-        problems.append(f"{labels}: lies in the output {output}, where it would be overwritten; move it elsewhere")
-        return None
-    try:
-        return None if labels is None else SourceLabels(labels)
-    except FileNotFoundError:
-        problems.append(f"{labels}: does not exist; give a csv of labels")
-    except IsADirectoryError:
-        problems.append(f"{labels}: is a folder; give a csv of labels")
-    except (ValueError, OSError) as error:
-        problems.append(str(error))
-    return None

@@ -24,27 +24,45 @@ from monai_ssl import __version__
 from monai_ssl.data.label_join import SourceLabels
 from monai_ssl.data.name_order import name_ranks
 from monai_ssl.data.pseudonyms import Pseudonyms, load_key
-from monai_ssl.data.slice_parts import PART_FOLDER, VOLUME_FOLDER, part_file, read_part, sign, volume_file
-from monai_ssl.data.slice_tables import TABLES, Findings, write_tables
+from monai_ssl.data.slice_parts import PART_FOLDER, PSEUDONYM, VOLUME_FOLDER, part_file, read_part, sign, volume_file
+from monai_ssl.data.slice_record import RECORD_FILE
+from monai_ssl.data.slice_tables import TABLES, Findings, label_columns, write_tables
 from monai_ssl.data.slice_volume import SliceOptions, SliceTask
 from monai_ssl.data.volume import Volume, no_patient
 from monai_ssl.data.voxels import Rejection
 from monai_ssl.files import write_json
 
-__all__ = ["STATE_FILE", "SlicingRun", "finished_already"]
+__all__ = ["STATE_FILE", "SlicingRun", "differences", "finished_already", "is_finished"]
 
 STATE_FILE = ".slicing.json"
 _FORMAT_VERSION = 1
 _OTHER_PATIENT = "the labels table names another patient than the files, which count"
-_PSEUDONYM = "[0-9a-f]" * 16
 # More than a line of slices.csv or labels.csv takes, a line of the other tables, the other files of a store.
 _LINE_BYTES, _TEXT_BYTES, _OTHER_BYTES = 256, 1024, 1 << 16
 _MOST_SLICES = 10_000
 
 
+def is_finished(output: Path) -> bool:
+    """Whether a folder holds a store that is whole."""
+    file = output / "store.json"
+    return file.is_file() and json.loads(file.read_text(encoding="utf-8")).get("complete", True)
+
+
 def finished_already(output: Path) -> str:
     """What to tell whoever slices into a finished store."""
-    return f"{output}: already holds a finished store; use it as it is (SliceStore.open), or choose another folder"
+    return (
+        f"{output}: already holds a finished store; use it as it is, bring it up to date with the input by --update "
+        "(update=True), or choose another folder"
+    )
+
+
+def differences(before: dict[str, Any], now: dict[str, Any]) -> str:
+    """In which arguments two runs differ, as an error tells it; empty when in none."""
+    return "; ".join(
+        "another input" if name == "input" else f"{name} was {before.get(name)}, now {value}"
+        for name, value in now.items()
+        if before.get(name) != value
+    )
 
 
 class SlicingRun:
@@ -59,24 +77,29 @@ class SlicingRun:
         labels: to be joined, or None.
         options: what is done to each volume.
         identifiers: whether identifiers.csv is written.
+
+    Attributes:
+        work: the folder that volumes, parts and tables are written to.
+        findings: what `plan` was told.
     """
 
     pseudonyms: Pseudonyms
 
     def __init__(self, output: Path, labels: SourceLabels | None, options: SliceOptions, identifiers: bool) -> None:
         self.output = output
+        self.work = output
         self.labels = labels
         self.options = options
         self.identifiers = identifiers
-        self.findings = Findings()
+        self.findings = Findings(output)
+        self._input = ""
         self._state = output / STATE_FILE
         self._reserve = output / PART_FOLDER / "reserve"
 
     @property
     def finished(self) -> bool:
         """Whether the store is whole, and a kill left the state of the run only."""
-        file = self.output / "store.json"
-        return file.is_file() and json.loads(file.read_text(encoding="utf-8")).get("complete", True)
+        return is_finished(self.output)
 
     @property
     def progress(self) -> str:
@@ -87,7 +110,8 @@ class SlicingRun:
     @property
     def done(self) -> int:
         """How many of the volumes are sliced or refused."""
-        return sum(part_file(self.output, name).is_file() for name in self.findings.volumes)
+        held = self.findings.held
+        return sum(name in held or part_file(self.work, name).is_file() for name in self.findings.volumes)
 
     def begin(self, source: Path, pseudonym_key: str | bytes | os.PathLike | None) -> None:
         """
@@ -98,31 +122,21 @@ class SlicingRun:
             pseudonym_key: as in `slice_volumes`.
 
         Raises:
-            ValueError: for another key than the store has, when a run with other arguments was stopped here, or when
-                the store is finished.
+            ValueError: for another key than the store has, or when a run with other arguments was stopped here.
             OSError: when the store cannot be written.
         """
-        self.pseudonyms = Pseudonyms(load_key(self.output, pseudonym_key))
-        asked: dict[str, Any] = {
-            "version": __version__,
-            "input": self.pseudonyms("input", str(source.resolve())),
-            **self.options.settings,
-        }
+        self._name(source, load_key(self.output, pseudonym_key))
+        asked: dict[str, Any] = {"version": __version__, "input": self._input, **self.options.settings}
         parts = self.output / PART_FOLDER
         begun = json.loads(self._state.read_text(encoding="utf-8")) if self._state.exists() else None
         if begun is None and self.finished:
             raise ValueError(finished_already(self.output))
         if begun != asked and begun is not None and (self.finished or any(parts.glob("*.json"))):
-            differing = [
-                "another input" if name == "input" else f"{name} was {begun.get(name)}, now {value}"
-                for name, value in asked.items()
-                if begun.get(name) != value
-            ]
             raise ValueError(
-                f"{self.output}: slicing was stopped here, and began with other arguments: {'; '.join(differing)}; "
-                "repeat the command that began it, or choose another folder"
+                f"{self.output}: slicing was stopped here, and began with other arguments: {differences(begun, asked)};"
+                " repeat the command that began it, or choose another folder"
             )
-        for folder in (self.output, self.output / VOLUME_FOLDER, parts):
+        for folder in (self.output, self.output / VOLUME_FOLDER, parts, *self.output.glob("features/*")):
             for partial in folder.glob(".*.partial"):
                 partial.unlink()
         if begun != asked:
@@ -141,26 +155,10 @@ class SlicingRun:
             ValueError: when labels are given and name none of the volumes.
             OSError: when there is no room left for the tables.
         """
-        if self.labels is not None:
-            self.labels.check_any_known((volume.series, volume.patient) for volume in volumes)
-        self.findings = Findings(
-            {self.pseudonyms("volume", volume.source): volume for volume in volumes},
-            list(rejections),
-            [(volume.name, warning) for volume in volumes for warning in volume.warnings],
-            self.options.order == "name",
-        )
-        for table in ("store.json", *TABLES):
+        self._find(volumes, rejections)
+        for table in ("store.json", RECORD_FILE, *TABLES):
             (self.output / table).unlink(missing_ok=True)
-        tasks = []
-        patients = {name: self._patient(volume) for name, volume in self.findings.volumes.items()}
-        ranks = name_ranks(self.findings.volumes, patients) if self.findings.ranked else {}
-        for name, volume in self.findings.volumes.items():
-            patient, ranked = patients[name], ranks.get(name)
-            signature = sign(self.pseudonyms, volume, patient, () if ranked is None else ranked.tolist())
-            part = read_part(part_file(self.output, name))
-            if part is None or not part.holds(signature, self.options.max_gib, volume_file(self.output, name)):
-                part_file(self.output, name).unlink(missing_ok=True)
-                tasks.append(SliceTask(volume, name, patient, signature, self.output, self.options, ranked))
+        tasks = self._tasks()
         self._drop_unplanned()
         self._take_reserve()
         return tasks
@@ -176,7 +174,8 @@ class SlicingRun:
         self._reserve.unlink(missing_ok=True)
         counts = write_tables(self.output, self.findings, self.labels, self.identifiers)
         if counts["volumes"]:
-            self._write_store(counts)
+            self.findings.write_record(self.labels)
+            write_json(self.output / "store.json", self._settings(counts))
             self.tidy()
         else:
             (self.output / "slices.csv").unlink()
@@ -206,32 +205,67 @@ class SlicingRun:
         try:
             self._reserve.unlink(missing_ok=True)
             self._drop_unplanned()
-            self._write_store(write_tables(self.output, self.findings, self.labels, self.identifiers))
+            counts = write_tables(self.output, self.findings, self.labels, self.identifiers)
+            write_json(self.output / "store.json", self._settings(counts))
         except OSError:
             opens = "are safe, though not even their tables could be written"
         return f"{reason}; {self.progress} and {opens}; once that is mended, the same command goes on"
 
-    def _patient(self, volume: Volume) -> str:
+    def _name(self, source: Path, key: bytes) -> None:
+        self.pseudonyms = Pseudonyms(key)
+        self._input = self.pseudonyms("input", str(source.resolve()))
+
+    def _find(self, volumes: list[Volume], rejections: list[Rejection]) -> None:
+        if self.labels is not None:
+            self.labels.check_any_known((volume.series, volume.patient) for volume in volumes)
+        named = {self.pseudonyms("volume", volume.source): volume for volume in volumes}
+        notes = {name: [(volume.name, warning) for warning in volume.warnings] for name, volume in named.items()}
+        self.findings = Findings(self.work, self._input, named, list(rejections), self.options.order == "name", notes)
+
+    def _tasks(self) -> list[SliceTask]:
+        tasks = []
+        volumes = dict(self.findings.volumes)
+        patients = {name: self._patient(name, volume) for name, volume in volumes.items()}
+        ranks = name_ranks(volumes, patients) if self.findings.ranked else {}
+        for name, volume in volumes.items():
+            patient, ranked = patients[name], ranks.get(name)
+            signature = sign(self.pseudonyms, volume, patient, () if ranked is None else ranked.tolist())
+            settled = self._settled(name, signature)
+            part = None if settled else read_part(part_file(self.work, name))
+            if part is None or not part.holds(signature, self.options.max_gib, volume_file(self.work, name)):
+                part_file(self.work, name).unlink(missing_ok=True)
+                if not settled:
+                    tasks.append(SliceTask(volume, name, patient, signature, self.work, self.options, ranked))
+        return tasks
+
+    def _settled(self, name: str, signature: str) -> bool:
+        """Whether nothing is to be done for a volume, whatever this run did so far."""
+        return False
+
+    def _patient(self, name: str, volume: Volume) -> str:
+        notes = self.findings.notes[name]
         told = self.labels.patient(volume.series) if self.labels else None
         if told is None:
-            self.findings.warnings += [(volume.name, warning) for warning in no_patient(volume)]
-        elif told is not None and volume.patient not in (None, told):
-            self.findings.warnings.append((volume.name, _OTHER_PATIENT))
+            notes += [(volume.name, warning) for warning in no_patient(volume)]
+        elif volume.patient not in (None, told):
+            notes.append((volume.name, _OTHER_PATIENT))
         patient = volume.patient or told
         return self.pseudonyms("patient", patient) if patient else self.pseudonyms("lone patient", volume.source)
 
     def _drop_unplanned(self) -> None:
         # Of a volume that is no longer there, or was stopped between its slices and its part.
-        for part in (self.output / PART_FOLDER).glob(f"{_PSEUDONYM}.json"):
+        for part in (self.work / PART_FOLDER).glob(f"{PSEUDONYM}.json"):
             if part.stem not in self.findings.volumes:
                 part.unlink()
-        for volume in (self.output / VOLUME_FOLDER).glob(f"{_PSEUDONYM}.npy"):
-            if not part_file(self.output, volume.stem).exists():
-                volume.unlink()
+        for pattern in (f"{VOLUME_FOLDER}/{PSEUDONYM}.npy", f"features/*/{PSEUDONYM}.npy"):
+            for file in self.work.glob(pattern):
+                if not part_file(self.work, file.stem).exists():
+                    file.unlink()
 
     def _take_reserve(self) -> None:
         findings = self.findings
-        lines = len(findings.rejections) + len(findings.warnings) + 2 * len(findings.volumes)
+        notes = sum(map(len, findings.notes.values()))
+        lines = 2 * (len(findings.rejections) + notes) + 3 * len(findings.volumes)
         room = _OTHER_BYTES + _TEXT_BYTES * lines
         for volume in findings.volumes.values():
             spacing = self.options.spacing or volume.spacing
@@ -244,8 +278,8 @@ class SlicingRun:
             else:
                 stream.write(bytes(room))
 
-    def _write_store(self, counts: dict[str, int]) -> None:
-        labels = self.labels.columns if self.labels is not None and self.labels.columns else None
+    def _settings(self, counts: dict[str, int]) -> dict[str, Any]:
+        labels = label_columns(self.findings, self.labels) or None
         settings = {
             "format": "monai_ssl slice store",
             "format_version": _FORMAT_VERSION,
@@ -262,4 +296,4 @@ class SlicingRun:
         }
         if self.options.features is not None:
             settings["features"] = self.options.features
-        write_json(self.output / "store.json", settings)
+        return settings

@@ -16,7 +16,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,7 +38,7 @@ class StoredSlices(Slices):
     Slices of a store, compared by what is in it.
 
     Args:
-        path: of the store.
+        folders: of the store, and before it one whose files are newer, where there is one.
         settings: of the store.
         rows: those of the slices in its table.
 
@@ -46,11 +46,11 @@ class StoredSlices(Slices):
         places: (N,) int, of the rows in the table.
     """
 
-    def __init__(self, path: Path, settings: dict[str, Any], rows: pd.DataFrame) -> None:
-        self._path = path
+    def __init__(self, folders: Sequence[Path], settings: dict[str, Any], rows: pd.DataFrame) -> None:
+        self._folders = folders
         self._settings = settings
         self._rows = rows
-        hashes = _parse_hashes(rows, path)
+        hashes = _parse_hashes(rows, folders[0])
         window = settings["arguments"].get("window")
         seed = seed_of(rows["volume"].iloc[0])
         self.places = rows.index.to_numpy()
@@ -61,8 +61,8 @@ class StoredSlices(Slices):
         """(N, D) float32."""
         parts, places = [], []
         for volume, rows in self._rows["index"].groupby(self._rows["volume"], sort=False).indices.items():
-            file = feature_file(self._path, self._settings["features"], str(volume))
-            features = np.load(file, mmap_mode="r", allow_pickle=False)
+            file = feature_file(Path(), self._settings["features"], str(volume))
+            features = np.load(self._newest(file), mmap_mode="r", allow_pickle=False)
             parts.append(features[self._rows["index"].to_numpy()[rows]])
             places.append(rows)
         # Slices of several volumes may alternate.
@@ -71,9 +71,13 @@ class StoredSlices(Slices):
     def eight_bit(self) -> Iterator[np.ndarray]:
         """The 8-bit image of each slice, (H, W) uint8, one at a time."""
         for file, rows in self._rows.groupby("file", sort=False):
-            volume = np.load(self._path / str(file), mmap_mode="r", allow_pickle=False)
+            volume = np.load(self._newest(Path(str(file))), mmap_mode="r", allow_pickle=False)
             for row in rows["row"]:
                 yield to_uint8(volume[int(row)][None], self._window)[0]
+
+    def _newest(self, file: Path) -> Path:
+        files = [folder / file for folder in self._folders]
+        return next((each for each in files if each.exists()), files[-1])
 
 
 def _parse_hashes(rows: pd.DataFrame, path: Path) -> np.ndarray:

@@ -189,7 +189,7 @@ def test_cosine_against_a_plain_loop():
 
 def test_a_kill_between_the_two_files_is_told(source, tmp_path, monkeypatch, caplog):
     store = sliced(source, tmp_path / "out")
-    monkeypatch.setattr("monai_ssl.data.reducing.csv.writer", None)
+    monkeypatch.setattr("monai_ssl.data.choosing.csv.writer", None)
     with pytest.raises(TypeError):
         reduce_store(store.path, "dhash:6")
     monkeypatch.undo()

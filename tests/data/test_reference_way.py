@@ -23,6 +23,7 @@ import cv2
 import imagehash
 import nibabel
 import numpy as np
+import pandas as pd
 import pydicom
 import pytest
 from PIL import Image
@@ -355,3 +356,17 @@ def test_an_order_is_a_permutation_before_and_after(strategy):
         assert set(found.exemplar) != set(reduce_slices(images, strategy, embed=embed).exemplar)
     with pytest.raises(ValueError, match="order must have each of the 40 slices once"):
         reduce_slices(images, strategy, embed=embed, order=order[1:])
+
+
+def test_a_store_in_order_of_names_is_brought_up_to_date(lidc, tmp_path):
+    root, late = tmp_path / "in", sorted(lidc.iterdir())[1]
+    shutil.copytree(lidc, root, ignore=shutil.ignore_patterns(late.name))
+    arguments = {**SLICE_PRESETS["reference"], "pseudonym_key": b"key", "workers": 1}
+    slice_volumes(root, tmp_path / "store", **arguments)
+    with pytest.raises(ValueError, match="which run over the whole input, and 3 of its volumes came"):
+        slice_volumes(late, tmp_path / "store", **arguments, update=True)
+    shutil.copytree(late, root / late.name)
+    grown = slice_volumes(root, tmp_path / "store", **arguments, update=True)
+    anew = slice_volumes(root, tmp_path / "anew", **arguments)
+    pd.testing.assert_frame_equal(grown.table, anew.table)
+    assert grown.settings == anew.settings

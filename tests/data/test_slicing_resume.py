@@ -12,8 +12,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
 import json
 import os
 import random
@@ -28,80 +26,18 @@ import time
 import pandas as pd
 import pydicom
 import pytest
+from killable_slicing import KEY, digests, slicing_elsewhere
 from volume_files import OTHER_SHAPE, axial_affine, world_values, write_nifti, write_series, write_source
 
 from monai_ssl.data import SliceStore, slice_volumes
 
-KEY = "secret"
 LABELS = "series,position_mm,nodule,note\n1.2.3.0,-71.75,1,a\n1.2.3.1,-69.25,0,=b\n9.9.9,1,1,c\n"
-# Imports once, then slices in a fork for each line it reads; a fork kills itself at the given call that changes a file.
-CHILD = """
-import json, os, signal, sys
-import monai_ssl.data as data
-data.slice_volumes
-
-def slice_in_fork(arguments, die_at):
-    pid = os.fork()
-    if pid:
-        return pid
-    calls = 0
-    def counted(function):
-        def wrapper(*args, **kwargs):
-            nonlocal calls
-            calls += 1
-            if calls == die_at:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return function(*args, **kwargs)
-        return wrapper
-    for name in ("fsync", "fdatasync", "replace", "unlink", "rmdir", "posix_fallocate"):
-        setattr(os, name, counted(getattr(os, name)))
-    try:
-        data.slice_volumes(*arguments.pop("folders"), **arguments)
-    except BaseException as error:
-        sys.stderr.write(repr(error))
-        os._exit(1)
-    os._exit(0)
-
-print("ready", flush=True)
-for line in sys.stdin:
-    arguments, die_at = json.loads(line)
-    pid = slice_in_fork(arguments, die_at)
-    print(pid, flush=True)
-    print(os.waitpid(pid, 0)[1], flush=True)
-"""
-
-
-class Slicer:
-    """`slice_volumes` in another process that can be killed."""
-
-    def __init__(self, process):
-        self.process = process
-
-    def run(self, source, output, *, kill_after=None, parts=0, die_at=0, **options):
-        """The exit status; negative when killed: `kill_after` seconds after `parts` are done, or at call `die_at`."""
-        arguments = {"folders": [str(source), str(output)], "pseudonym_key": KEY, **options}
-        self.process.stdin.write(json.dumps([arguments, die_at]) + "\n")
-        self.process.stdin.flush()
-        pid = int(self.process.stdout.readline())
-        if kill_after is not None:
-            until = time.monotonic() + 30
-            while len(list(output.glob(".parts/*.json"))) < parts and time.monotonic() < until:
-                time.sleep(0.001)
-            time.sleep(kill_after)
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        return os.waitstatus_to_exitcode(int(self.process.stdout.readline()))
 
 
 @pytest.fixture(scope="module")
 def slicer():
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    with subprocess.Popen(
-        [sys.executable, "-c", CHILD], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
-    ) as process:
-        assert process.stdout.readline() == "ready\n"
-        yield Slicer(process)
-        process.stdin.close()
+    with slicing_elsewhere() as slicer:
+        yield slicer
 
 
 @pytest.fixture(scope="module")
@@ -129,16 +65,6 @@ def options(source):
 def whole(source, options, tmp_path_factory):
     store = slice_volumes(source / "in", tmp_path_factory.mktemp("whole") / "out", pseudonym_key=KEY, **options)
     return digests(store.path)
-
-
-def digests(store):
-    files = [file for file in store.rglob("*") if file.name != ".lock"]
-    return {
-        file.relative_to(store).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest()
-        if file.is_file()
-        else "folder"
-        for file in files
-    }
 
 
 def test_killed_at_ten_random_moments_the_store_is_the_same(slicer, source, options, whole, tmp_path):
@@ -249,7 +175,7 @@ def test_labels_and_the_limit_of_memory_may_differ(slicer, source, options, whol
 
 def test_parts_name_nothing_of_the_source(slicer, tmp_path):
     source = write_source(tmp_path / "in")
-    output = stopped(slicer, source, tmp_path / "out", die_at=24, workers=1)
+    output = stopped(slicer, source, tmp_path / "out", die_at=25, workers=1)
     texts = "".join(file.read_text() for file in (output / ".parts").glob("*.json"))
     texts += (output / ".slicing.json").read_text() + "".join(os.listdir(output / ".parts"))
     for secret in ("1.2.840", "007", "Doe", str(tmp_path)):
@@ -290,7 +216,7 @@ def test_ctrl_c_in_a_terminal_ends_all_processes_without_a_traceback(source, tmp
     words = ["slice", source / "in", tmp_path / "out", "--workers", "2"]
     command = [sys.executable, "-m", "monai_ssl", *words]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
-        until = time.monotonic() + 20
+        until = time.monotonic() + 90
         while not list((tmp_path / "out").glob(".parts/*.json")) and time.monotonic() < until:
             time.sleep(0.01)
         os.killpg(process.pid, signal.SIGINT)
@@ -304,7 +230,7 @@ def test_workers_die_with_a_killed_parent(source, options, tmp_path):
     command = "import sys, json, monai_ssl.data as data; data.slice_volumes(*sys.argv[1:3], **json.loads(sys.argv[3]))"
     arguments = [source / "in", tmp_path / "out", json.dumps({**options, "workers": 2})]
     with subprocess.Popen([sys.executable, "-c", command, *arguments], stderr=subprocess.DEVNULL) as process:
-        until = time.monotonic() + 20
+        until = time.monotonic() + 90
         while not list((tmp_path / "out").glob(".parts/*.json")) and time.monotonic() < until:
             time.sleep(0.01)
         children = psutil.Process(process.pid).children(recursive=True)

@@ -1,0 +1,255 @@
+# Copyright (c) monai_ssl contributors
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Bringing a finished store up to date with its input: only what is new or changed is read."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from monai_ssl import __version__
+from monai_ssl.data.choosing import choose
+from monai_ssl.data.label_join import SourceLabels
+from monai_ssl.data.pseudonyms import KEY_FILE, Pseudonyms, load_key, read_key
+from monai_ssl.data.slice_parts import volume_file
+from monai_ssl.data.slice_record import RECORD_FILE, Record, read_record
+from monai_ssl.data.slice_store import SliceStore, read_slices
+from monai_ssl.data.slice_tables import TABLES, label_columns, write_tables
+from monai_ssl.data.slice_volume import SliceOptions, SliceTask
+from monai_ssl.data.slicing_run import STATE_FILE, SlicingRun, differences, is_finished
+from monai_ssl.data.store_swap import UPDATE_FOLDER, put_in_place
+from monai_ssl.data.volume import Volume
+from monai_ssl.data.voxels import Rejection
+from monai_ssl.files import write_json
+from monai_ssl.reduction import STRATEGIES
+
+__all__ = ["StoreUpdate", "update_problem"]
+
+logger = logging.getLogger(__name__)
+
+_SAME_NAME = (
+    "a volume that came from elsewhere goes by this name in the store, and its files had other names, sizes or times; "
+    "it stays (a DICOM series is known by its SeriesInstanceUID, any other volume by its path below the input)"
+)
+
+
+def update_problem(output: Path) -> str:
+    """Why the store in a folder cannot be brought up to date, as an error tells it; empty when it can."""
+    if (output / UPDATE_FOLDER / "store.json").is_file() or is_finished(output):
+        return ""
+    if (output / STATE_FILE).exists():
+        return f"{output}: slicing was stopped here; repeat the command that began it, without --update (update=True)"
+    return f"{output}: there is no finished store to update; leave out --update (update=True) to make one"
+
+
+class StoreUpdate(SlicingRun):
+    """
+    A run that adds to a finished store what its input has in addition, renews what has changed there, and drops what
+    came from there and is there no more. What came from another input stays.
+
+    Until all that is new lies in the folder `.update` of the store, the store is as it was. Then files are renamed
+    only, and `store.json` is absent meanwhile.
+
+    Args:
+        output: the folder of the store, which the caller has locked.
+        labels: to be joined, or None.
+        options: what is done to each volume, as when the store was made.
+        identifiers: whether identifiers.csv is written.
+        workers: processes.
+    """
+
+    def __init__(
+        self,
+        output: Path,
+        labels: SourceLabels | None,
+        options: SliceOptions,
+        identifiers: bool,
+        workers: int | None = None,
+    ) -> None:
+        super().__init__(output, labels, options, identifiers)
+        self.work = output / UPDATE_FOLDER
+        self._workers = workers
+        self._record = Record({}, {})
+        self._before: dict[str, Any] = {}
+
+    @property
+    def finished(self) -> bool:
+        """Never: an update that finds nothing new is soon done."""
+        return False
+
+    def begin(self, source: Path, pseudonym_key: str | bytes | os.PathLike | None) -> None:
+        """
+        Compare key and arguments with those of the store.
+
+        Args:
+            source: the input.
+            pseudonym_key: as in `slice_volumes`.
+
+        Raises:
+            ValueError: when any differs, or the store cannot be updated.
+            OSError: when the store cannot be written.
+        """
+        if not (self.output / "store.json").is_file():
+            put_in_place(self.work, self.output)  # an update was stopped there
+        elif (self.output / STATE_FILE).exists():
+            super().tidy()  # a kill left it
+        self._before = json.loads((self.output / "store.json").read_text(encoding="utf-8"))
+        self._record = read_record(self.output)
+        self._check_key(pseudonym_key)
+        self._check_arguments()
+        self._name(source, load_key(self.output, pseudonym_key))
+        for partial in self.work.rglob(".*.partial"):
+            partial.unlink()
+
+    def plan(self, volumes: list[Volume], rejections: list[Rejection]) -> list[SliceTask]:
+        """
+        What is new or has changed.
+
+        Args:
+            volumes: all that were found.
+            rejections: files that were refused.
+
+        Raises:
+            ValueError: when labels are given and name none of the volumes, or other labels than those of volumes that
+                came from elsewhere.
+        """
+        self._find(volumes, rejections)
+        self.findings.store = self.output
+        for table in ("store.json", RECORD_FILE, *TABLES):
+            (self.work / table).unlink(missing_ok=True)
+        tasks = self._tasks()
+        elsewhere = self._record.elsewhere(self.findings.volumes, self._input)
+        if self.findings.ranked and elsewhere.parts:
+            raise ValueError(
+                f"{self.output}: its slices are in order of names, which run over the whole input, and "
+                f"{len(elsewhere.parts)} of its volumes came from another one; give an input with all volumes"
+            )
+        self.findings.held |= elsewhere.parts
+        self.findings.elsewhere = elsewhere.rejections
+        label_columns(self.findings, self.labels)
+        self._drop_unplanned()
+        self._tell()
+        return tasks
+
+    def finish(self) -> None:
+        """
+        Write the tables, reduced as the store is, and put all that is new in its place.
+
+        Raises:
+            ValueError: when no volume would be left, or a slice would be kept that was never stored. The store stays as
+                it was then.
+            OSError: when the store cannot be written.
+        """
+        counts = write_tables(self.work, self.findings, self.labels, self.identifiers)
+        if not counts["volumes"]:
+            raise ValueError(
+                f"{self.output}: no volume would be left in the store, which stays as it was; see why with: "
+                "python -m monai_ssl check INPUT"
+            )
+        settings = self._reduced(self._settings(counts))
+        self.findings.write_record(self.labels)
+        write_json(self.work / "store.json", settings)
+        (self.output / "store.json").unlink()
+        put_in_place(self.work, self.output)
+
+    def tidy(self) -> None:
+        """Remove the state of the run."""
+        shutil.rmtree(self.work, ignore_errors=True)
+
+    def salvage(self, error: OSError) -> str:
+        """
+        What to tell the user when the store could not be written. The store is as it was.
+
+        Args:
+            error: what ended the run.
+        """
+        whole = (self.output / "store.json").is_file()
+        state = "the store is as it was" if whole else "the store opens again once the update is done"
+        reason = f"{self.output}: {error.strerror or error}"
+        return f"{reason}; {state}, {self.progress}; once that is mended, the same command goes on"
+
+    def _check_key(self, given: str | bytes | os.PathLike | None) -> None:
+        file = self.output / KEY_FILE
+        key = read_key(file if file.exists() else given)
+        if key is None:
+            raise ValueError(f"{file}: is absent; give the key that the store was made with (--pseudonym-key FILE)")
+        if Pseudonyms(key).fingerprint != self._before["pseudonym_key_fingerprint"]:
+            raise ValueError(f"{self.output}: was made with another key than the one in {file} or given")
+
+    def _check_arguments(self) -> None:
+        before = {"version": self._record.version, **self._before["arguments"]}
+        if differing := differences(before, {"version": __version__, **self.options.settings}):
+            raise ValueError(
+                f"{self.output}: was made with other arguments: {differing}; an update needs those, and a store with "
+                "others a new folder"
+            )
+        strategy = self._before["reduction"]["strategy"]
+        compares = STRATEGIES[strategy.partition(":")[0]].compares
+        if compares == "features" and self._before.get("features") != self.options.features:
+            raise ValueError(
+                f"{self.output}: is reduced by {strategy}, and slicing makes no features of new volumes for it: reduce "
+                f"the store by {self.options.reduce}, update it, and reduce it by {strategy} with --backbone and "
+                "--checkpoint again; features that it has are not made again"
+            )
+
+    def _settled(self, name: str, signature: str) -> bool:
+        part = self._record.parts.get(name)
+        if part is None:
+            return False
+        if part.holds(signature, self.options.max_gib, volume_file(self.output, name)):
+            self.findings.held[name] = part
+            return True
+        if part.signature == signature or part.input == self._input or part.rejection is not None:
+            return False
+        volume = self.findings.volumes.pop(name)
+        del self.findings.notes[name]
+        self.findings.rejections.append(Rejection(volume.name, _SAME_NAME))
+        return True
+
+    def _tell(self) -> None:
+        found, held, before = self.findings.volumes.keys(), self.findings.held.keys(), self._record.parts
+        known = {name for name, part in before.items() if part.rejection is None}
+        new, same = found - before.keys(), found & held
+        words = f"{len(new)} new, {len(found - new - same)} changed, {len(same)} as before"
+        if gone := len(known - found - held):
+            words += f"; dropped, since they are no longer in the input: {gone}"
+        if elsewhere := len(held & known - found):
+            words += f"; kept, since they came from another input: {elsewhere}"
+        logger.warning("%s: volumes: %s", self.output, words)
+
+    def _reduced(self, settings: dict[str, Any]) -> dict[str, Any]:
+        """The settings, with the tables reduced as the store is by now."""
+        wanted = dict(self._before["reduction"])
+        complete = wanted.pop("complete", True)
+        if complete and wanted == settings["reduction"]:
+            return settings
+        store = SliceStore(self.output, settings, read_slices(self.work, settings["counts"]["slices"]), None)
+        try:
+            choice = choose(
+                store, wanted, newer=self.work, changed=self._changed() if complete else None, workers=self._workers
+            )
+        except ValueError as error:
+            raise ValueError(f"{error}; {self.output} stays as it was, without the new volumes") from error
+        choice.write(self.work, store)
+        return choice.settings_of(store)
+
+    def _changed(self) -> set[str]:
+        """Volumes that are new, changed or gone, and their patients."""
+        changed = set()
+        for name in {*self._record.parts, *self.findings.volumes} - self.findings.held.keys():
+            parts = (self._record.parts.get(name), self.findings.part(name))
+            changed |= {name, *(part.patient for part in parts if part is not None)}
+        return changed
