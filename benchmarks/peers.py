@@ -14,16 +14,28 @@
 from __future__ import annotations
 
 import io
+import random
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import imagehash
 import nibabel
 import numpy as np
 import pydicom
-from PIL import Image
+from PIL import Image, ImageFilter
 
-__all__ = ["imagehash_hashes", "reference_dicom_to_png", "reference_nifti_to_png", "reference_volume_hashes"]
+__all__ = [
+    "imagehash_hashes",
+    "lightly_views",
+    "reference_dicom_to_png",
+    "reference_nifti_to_png",
+    "reference_volume_hashes",
+    "swav_views",
+]
+
+Scales = Sequence[tuple[float, float]]
 
 
 def imagehash_hashes(images: np.ndarray) -> np.ndarray:
@@ -65,6 +77,33 @@ def reference_dicom_to_png(series: Path, folder: Path) -> int:
         _write_png(folder / f"{count}.png", np.array(values))
         count += 1
     return count
+
+
+def swav_views(sizes: Sequence[int], counts: Sequence[int], scales: Scales) -> Callable[[Image.Image], list[Any]]:
+    """The views of an RGB image, step by step as facebookresearch/swav, `src/multicropdataset.py`, draws them."""
+    from torchvision import transforms
+
+    color = transforms.RandomApply([transforms.ColorJitter(0.8, 0.8, 0.8, 0.2)], p=0.8)
+    steps = [transforms.Compose([color, transforms.RandomGrayscale(p=0.2)]), _pil_blur]
+    views: list[Callable] = []
+    for size, count, scale in zip(sizes, counts, scales, strict=True):
+        crop = [transforms.RandomResizedCrop(size, scale=scale), transforms.RandomHorizontalFlip(p=0.5)]
+        finish = [transforms.ToTensor(), transforms.Normalize([0.485, 0.456, 0.406], [0.228, 0.224, 0.225])]
+        views += [transforms.Compose([*crop, *steps, *finish])] * count
+    return lambda image: [view(image) for view in views]
+
+
+def lightly_views(sizes: Sequence[int], counts: Sequence[int], scales: Scales) -> Callable[[Image.Image], list[Any]]:
+    """The views of an RGB image as lightly draws them."""
+    from lightly.transforms import SwaVTransform
+
+    lowest, highest = zip(*scales, strict=True)
+    kinds: Any = tuple(sizes), tuple(counts), lowest, highest
+    return SwaVTransform(*kinds)
+
+
+def _pil_blur(image: Image.Image) -> Image.Image:
+    return image.filter(ImageFilter.GaussianBlur(random.uniform(0.1, 2))) if random.random() <= 0.5 else image
 
 
 def _write_png(path: Path, image: np.ndarray) -> None:

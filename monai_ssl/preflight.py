@@ -39,7 +39,7 @@ from torch import nn
 
 from monai_ssl.data.datasets import ImageData
 from monai_ssl.networks import load_backbone_weights
-from monai_ssl.transforms import MultiCrop
+from monai_ssl.transforms import MultiCrop, RandScaleWindow
 
 __all__ = [
     "bundle_root",
@@ -94,6 +94,7 @@ def check(data: ImageData, settings: dict[str, Any], *splits: str) -> None:
     if not problems:
         problems += _count_problems(data, settings, splits)
     problems += _device_problems(settings)
+    problems += _window_problems(settings)
     if "crop_sizes" in settings:
         problems += _crop_problems(settings)
     backbone = str(settings["backbone"])
@@ -216,6 +217,14 @@ def _device_problems(settings: dict[str, Any]) -> list[str]:
         return [f"--device {settings['device']!r} is no device of torch; give cpu, cuda or cuda:0"]
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         return [f"--device {device}: this machine has {torch.cuda.device_count()} CUDA devices that torch can use"]
+    return []
+
+
+def _window_problems(settings: dict[str, Any]) -> list[str]:
+    try:
+        RandScaleWindow(settings.get("window"))
+    except (TypeError, ValueError) as error:
+        return [f"--window: {error}"]
     return []
 
 

@@ -36,6 +36,7 @@ SHARED_IDS = {
     *("max_epochs", "batch_size", "learning_rate", "num_workers", "seed", "device", "amp"),
 }
 SMALL = {"backbone": "resnet10t", "image_size": 32, "batch_size": 8, "num_workers": 0, "device": "cpu", "max_epochs": 2}
+WINDOWS = [[0, 255], [0, 150]]
 SWAV = {"hidden_dim": 16, "embedding_dim": 8, "prototypes": 6, "freeze_prototypes_iterations": 1}
 
 
@@ -85,6 +86,7 @@ def pretrained(images, tmp_path_factory):
         dataset_dir=images,
         labels=images / "labels.csv",
         output_dir=folder,
+        window=WINDOWS,
         **SMALL,
         **SWAV,
     )
@@ -232,12 +234,14 @@ def test_pretraining_leaves_a_backbone_and_its_course(pretrained):
     # 60 images, 15 of them of the 5 test patients, 8 a step
     assert lines[-1]["iteration"] == 2 * (45 // 8)
     assert any(pretrained.glob("events.*"))
+    assert (pretrained / "views.png").read_bytes().startswith(b"\x89PNG")
     settings = json.loads((pretrained / "settings.json").read_text())
     assert settings["finished_epochs"] == 2
     assert settings["settings"]["prototypes"] == 6
 
 
 def test_fine_tuning_learns_and_predicts(finetuned, images):
+    assert (finetuned / "first_batch.png").read_bytes().startswith(b"\x89PNG")
     table = pd.read_csv(finetuned / "predictions.csv", dtype={"patient": str})
     truth = pd.read_csv(images / "labels.csv", dtype=str).set_index("image")
     assert table.columns.tolist() == [
@@ -292,8 +296,12 @@ def test_embeddings_are_the_backbone_features(pretrained, images, tmp_path):
     with np.load(tmp_path / "embeddings.npz") as content:
         assert content["slice"].tolist() == [f"{number:02d}.png" for number in range(60)]
         assert content["embedding"].shape == (60, network.num_features)
-        constant = content["embedding"].std(axis=0).max()
-    assert constant > 0
+        embedding = content["embedding"]
+    assert embedding.std(axis=0).max() > 0
+    # trained in windows that are drawn, applied in the first
+    run("swav_pretraining", "inference", "infer", output_dir=tmp_path / "first", window=WINDOWS[0], **common)
+    with np.load(tmp_path / "first/embeddings.npz") as content:
+        assert np.array_equal(content["embedding"], embedding)
 
 
 def test_multi_class_scores_sum_to_one(images, tmp_path):

@@ -14,8 +14,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from numbers import Real
 
-__all__ = ["WINDOWS", "window_limits"]
+__all__ = ["WINDOWS", "Window", "window_choices", "window_limits"]
+
+Window = str | tuple[float, float]
 
 WINDOWS: dict[str, tuple[float, float]] = {
     name: (level - width / 2, level + width / 2)
@@ -30,7 +34,7 @@ WINDOWS: dict[str, tuple[float, float]] = {
 """Lowest and highest HU of the usual CT windows, from https://radiopaedia.org/articles/windowing-ct."""
 
 
-def window_limits(window: str | tuple[float, float]) -> tuple[float, float]:
+def window_limits(window: Window) -> tuple[float, float]:
     """
     The lowest and highest value of a window.
 
@@ -48,6 +52,23 @@ def window_limits(window: str | tuple[float, float]) -> tuple[float, float]:
         if window not in WINDOWS:
             raise ValueError(f"window must be one of {', '.join(WINDOWS)}, or a pair (lowest, highest), got {window!r}")
         return WINDOWS[window]
-    if len(window) != 2 or not all(map(math.isfinite, window)) or window[0] >= window[1]:
+    numbers = isinstance(window, Sequence) and len(window) == 2 and all(isinstance(limit, Real) for limit in window)
+    if not numbers or not all(map(math.isfinite, window)) or window[0] >= window[1]:
         raise ValueError(f"window must be two finite numbers, the lowest first, got {window!r}")
     return float(window[0]), float(window[1])
+
+
+def window_choices(window: Window | Sequence[Window | None] | None) -> list[Window | None]:
+    """
+    The windows that a setting names: itself, or where it is a list of windows, those.
+
+    Args:
+        window: a name, (lowest, highest), None, or a list of these.
+
+    Example:
+        >>> window_choices(["lung", (-160, 240)]), window_choices((-160, 240))
+        (['lung', (-160, 240)], [(-160, 240)])
+    """
+    if not isinstance(window, list | tuple) or all(isinstance(limit, Real) for limit in window):
+        return [window]  # type: ignore[list-item]
+    return list(window)

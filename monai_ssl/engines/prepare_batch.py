@@ -30,11 +30,13 @@ class PrepareViews(PrepareBatch):
     its events stay as they are.
 
     Args:
-        key: of the list of views, each (B, C, s, s).
+        key: of the list of views, each (B, 1, s, s), or (B, C, s, s).
+        channels: C of the input that the network takes. Grey views are repeated here, after the crops and the way to
+            the device, where it costs nothing.
     """
 
-    def __init__(self, key: str = CommonKeys.IMAGE) -> None:
-        self.key = key
+    def __init__(self, key: str = CommonKeys.IMAGE, channels: int = 1) -> None:
+        self.key, self.channels = key, channels
 
     def __call__(
         self,
@@ -44,4 +46,5 @@ class PrepareViews(PrepareBatch):
         **kwargs: Any,
     ) -> tuple[list[torch.Tensor], None]:
         """Return the views on `device`, and None."""
-        return [view.to(device=device, non_blocking=non_blocking, **kwargs) for view in batchdata[self.key]], None
+        views = [view.to(device=device, non_blocking=non_blocking, **kwargs) for view in batchdata[self.key]]
+        return [view.expand(-1, max(self.channels, view.shape[1]), -1, -1) for view in views], None

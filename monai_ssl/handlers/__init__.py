@@ -14,6 +14,7 @@
 from __future__ import annotations
 
 from monai_ssl.handlers.epoch_seeding import EpochSeeding
+from monai_ssl.handlers.first_batch_picture import FirstBatchPicture
 from monai_ssl.handlers.freeze import Freeze
 from monai_ssl.handlers.metrics_recorder import MetricsRecorder
 from monai_ssl.handlers.output_savers import EmbeddingSaver, PredictionSaver
@@ -23,6 +24,7 @@ from monai_ssl.handlers.resumable_checkpoint import ModelSaver, ResumableCheckpo
 __all__ = [
     "EmbeddingSaver",
     "EpochSeeding",
+    "FirstBatchPicture",
     "Freeze",
     "MetricsRecorder",
     "ModelSaver",

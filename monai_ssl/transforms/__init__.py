@@ -15,7 +15,17 @@ from monai_ssl.transforms.load_slice import LoadSlice, LoadSliceD, LoadSliced, L
 from monai_ssl.transforms.multi_crop import MultiCrop, MultiCropD, MultiCropd, MultiCropDict
 from monai_ssl.transforms.reduce_slices import ReduceSlices, ReduceSlicesD, ReduceSlicesd, ReduceSlicesDict
 from monai_ssl.transforms.slice_volume import SliceVolume, SliceVolumeD, SliceVolumed, SliceVolumeDict
-from monai_ssl.transforms.windows import WINDOWS, ScaleWindow, ScaleWindowD, ScaleWindowd, ScaleWindowDict
+from monai_ssl.transforms.windows import (
+    WINDOWS,
+    RandScaleWindow,
+    RandScaleWindowD,
+    RandScaleWindowd,
+    RandScaleWindowDict,
+    ScaleWindow,
+    ScaleWindowD,
+    ScaleWindowd,
+    ScaleWindowDict,
+)
 
 __all__ = [
     "WINDOWS",
@@ -27,6 +37,10 @@ __all__ = [
     "MultiCropD",
     "MultiCropDict",
     "MultiCropd",
+    "RandScaleWindow",
+    "RandScaleWindowD",
+    "RandScaleWindowDict",
+    "RandScaleWindowd",
     "ReduceSlices",
     "ReduceSlicesD",
     "ReduceSlicesDict",

@@ -27,6 +27,8 @@ from monai.transforms.traits import MultiSampleTrait
 from monai.transforms.transform import MapTransform, Randomizable, Transform
 from monai.utils import ImageMetaKey, MetaKeys, TransformBackends, convert_to_numpy
 
+from monai_ssl.transforms.resize_kernel import resize_box
+
 __all__ = ["MultiCrop", "MultiCropD", "MultiCropDict", "MultiCropd"]
 
 _RATIOS = (3 / 4, 4 / 3)
@@ -37,10 +39,11 @@ class MultiCrop(Randomizable, Transform, MultiSampleTrait):
     """
     Draw random views of an image: crop, resize, flip, brightness and contrast, blur, normalisation.
 
-    Every step works in float on the channels that are there: crop and antialiased resize are one call, brightness,
-    contrast and normalisation one affine map, without clipping. The crop scales, jitter and blur are those of "Less is
-    More", made for CT. Flipping is off, since the anatomy has a side; hue and saturation are left out, since grey has
-    none; `mean` and `std` leave values as they are, since they belong to a data set and a window.
+    Every step works in float on the channels that are there: crop and antialiased resize, equal to torch's and
+    Pillow's, are one call, brightness, contrast and normalisation one affine map, without clipping. The crop scales,
+    jitter and blur are those of "Less is More", made for CT. Flipping is off, since the anatomy has a side; hue and
+    saturation are left out, since grey has none; `mean` and `std` leave values as they are, since they belong to a data
+    set and a window.
 
     Args:
         sizes: side of the square views in pixels, one per kind, at least 1.
@@ -130,7 +133,7 @@ class MultiCrop(Randomizable, Transform, MultiSampleTrait):
             self.randomize(img)
         if tuple(img.shape[-2:]) != self._shape:
             raise ValueError(f"the views were drawn for an image of {self._shape}, got {tuple(img.shape[-2:])}")
-        pixels = convert_to_numpy(img, dtype=np.float32)
+        pixels = np.ascontiguousarray(convert_to_numpy(img, dtype=np.float32))
         views = [torch.from_numpy(self._render(pixels, view)) for view in self._views]
         if get_track_meta() and isinstance(img, MetaTensor):
             return _with_meta(views, self._views, img)
@@ -160,13 +163,9 @@ class MultiCrop(Randomizable, Transform, MultiSampleTrait):
         return (rows - height) // 2, (columns - width) // 2, height, width
 
     def _render(self, pixels: np.ndarray, view: _View) -> np.ndarray:
-        crop = pixels[:, view.top : view.top + view.height, view.left : view.left + view.width]
-        # Averaging over areas is free of aliasing when both sides shrink; it would show blocks when one grows.
-        shrinks = min(view.height, view.width) >= view.size
-        how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
         image = np.empty((len(pixels), view.size, view.size), np.float32)
-        for channel, plane in zip(image, crop, strict=True):
-            cv2.resize(plane, (view.size, view.size), dst=channel, interpolation=how)
+        for channel, plane in zip(image, pixels, strict=True):
+            resize_box(plane, view.top, view.left, view.height, view.width, channel)
             if view.sigma:
                 cv2.GaussianBlur(channel, (0, 0), view.sigma, dst=channel)
         if view.flip:
@@ -174,7 +173,9 @@ class MultiCrop(Randomizable, Transform, MultiSampleTrait):
         # Contrast about the mean m, brightness, then normalisation: (b (c x + (1 - c) m) - mean) / std.
         offset = view.brightness * (1 - view.contrast) * (image.mean() if view.contrast != 1 else 0)
         gain, shift = view.brightness * view.contrast / self.std, (offset - self.mean) / self.std
-        return image * gain.astype(np.float32) + shift.astype(np.float32)
+        image *= gain.astype(np.float32)
+        image += shift.astype(np.float32)
+        return image
 
 
 class MultiCropd(Randomizable, MapTransform, MultiSampleTrait):
@@ -199,7 +200,7 @@ class MultiCropd(Randomizable, MapTransform, MultiSampleTrait):
     def set_random_state(self, seed: int | None = None, state: np.random.RandomState | None = None) -> MultiCropd:
         """Seed the views."""
         super().set_random_state(seed, state)
-        self.cropper.set_random_state(seed, state)
+        self.cropper.set_random_state(state=self.R)
         return self
 
     def randomize(self, data: NdarrayOrTensor) -> None:

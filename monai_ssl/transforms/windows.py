@@ -13,23 +13,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+import logging
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from monai.config import KeysCollection
 from monai.config.type_definitions import NdarrayOrTensor
+from monai.data import MetaTensor
 from monai.data.meta_obj import get_track_meta
-from monai.transforms.transform import MapTransform, Transform
-from monai.utils import TransformBackends, convert_to_tensor, get_equivalent_dtype
+from monai.transforms.transform import MapTransform, Randomizable, Transform
+from monai.utils import TransformBackends, convert_to_dst_type, convert_to_tensor, get_equivalent_dtype
 
-from monai_ssl.data.windows import WINDOWS, window_limits
+from monai_ssl.data.windows import WINDOWS, Window, window_choices, window_limits
 
-__all__ = ["WINDOWS", "ScaleWindow", "ScaleWindowD", "ScaleWindowDict", "ScaleWindowd"]
+__all__ = [
+    "WINDOWS",
+    "RandScaleWindow",
+    "RandScaleWindowD",
+    "RandScaleWindowDict",
+    "RandScaleWindowd",
+    "ScaleWindow",
+    "ScaleWindowD",
+    "ScaleWindowDict",
+    "ScaleWindowd",
+]
+
+logger = logging.getLogger(__name__)
 
 # The range of CT up to dense bone: what is brighter is metal, what is darker is padding.
 _WIDE = (-1000.0, 1000.0)
 _BY_TYPE = {np.dtype(np.uint8): (0.0, 255.0), np.dtype(np.uint16): (0.0, 65535.0)}
+
+Windows = Window | Sequence[Window | None] | None
 
 
 class ScaleWindow(Transform):
@@ -40,6 +57,8 @@ class ScaleWindow(Transform):
         window: a name in `WINDOWS` (lung, mediastinum, abdomen, bone, brain), or (lowest, highest) in the image's own
             units, or None to go by the image's type: uint8 as 0 to 255, uint16 as 0 to 65535, and **any other type as
             Hounsfield units**, -1000 to 1000. Images of other meaning (MR, floats in [0, 1]) need their own pair.
+            Of a list, as `RandScaleWindow` takes it, the first is used, and a warning says so: what was trained on
+            drawn windows is applied in one.
 
     Raises:
         ValueError: for an unknown name, or a window that is not two finite numbers in rising order.
@@ -53,8 +72,11 @@ class ScaleWindow(Transform):
 
     backend = [TransformBackends.TORCH, TransformBackends.NUMPY]  # noqa: RUF012
 
-    def __init__(self, window: str | tuple[float, float] | None = None) -> None:
-        self.window = None if window is None else window_limits(window)
+    def __init__(self, window: Windows = None) -> None:
+        first, *others = window_choices(window)
+        if others:
+            logger.warning("of the windows %s the first is used; give one window to choose another", window)
+        self.window = None if first is None else window_limits(first)
 
     def __call__(self, img: NdarrayOrTensor) -> torch.Tensor:
         """
@@ -65,8 +87,12 @@ class ScaleWindow(Transform):
             image of the same shape, float32, in [0, 1].
         """
         low, high = self.window or _BY_TYPE.get(np.dtype(get_equivalent_dtype(img.dtype, np.ndarray)), _WIDE)
-        image = convert_to_tensor(img, dtype=torch.float32, track_meta=get_track_meta())
-        return ((image - low) / (high - low)).clamp_(0, 1)
+        # In place and without metadata, which would cost more than the arithmetic.
+        plain = convert_to_tensor(img, track_meta=False)
+        scaled = plain.to(torch.float32, copy=True).sub_(low).div_(high - low).clamp_(0, 1)
+        if isinstance(img, MetaTensor) and get_track_meta():
+            return convert_to_dst_type(scaled, img, dtype=torch.float32)[0]
+        return convert_to_tensor(scaled, track_meta=get_track_meta())
 
 
 class ScaleWindowd(MapTransform):
@@ -84,7 +110,7 @@ class ScaleWindowd(MapTransform):
     def __init__(
         self,
         keys: KeysCollection,
-        window: str | tuple[float, float] | None = None,
+        window: Windows = None,
         allow_missing_keys: bool = False,
     ) -> None:
         super().__init__(keys, allow_missing_keys)
@@ -97,4 +123,85 @@ class ScaleWindowd(MapTransform):
         return d
 
 
+class RandScaleWindow(Randomizable, Transform):
+    """
+    `ScaleWindow` with a window that is drawn for each image, from a list of windows of equal chance.
+
+    Drawn before `MultiCrop`, one window holds for all views of a slice. A window of its own for each view would ask for
+    agreement where there is nothing to agree on: lung is black in a mediastinal window, and soft tissue all alike in
+    the lung's. The jitter of brightness and contrast, which each view has of its own, moves centre and width besides.
+
+    Args:
+        window: a list of what `ScaleWindow` takes, or one such, which is then no choice.
+
+    Raises:
+        ValueError: as `ScaleWindow`; for an empty list.
+
+    Example:
+        >>> import numpy as np
+        >>> from monai_ssl.transforms import RandScaleWindow
+        >>> scale = RandScaleWindow(["lung", "bone", (-160, 240)]).set_random_state(0)
+        >>> scale(np.float32([[[-600, 40]]]))
+        metatensor([[[0.5000, 0.9267]]])
+    """
+
+    backend = ScaleWindow.backend
+
+    def __init__(self, window: Windows = None) -> None:
+        self.scalers = [ScaleWindow(choice) for choice in window_choices(window)]
+        self._drawn = 0
+
+    def randomize(self, data: Any = None) -> None:
+        """Draw a window."""
+        self._drawn = self.R.randint(len(self.scalers))
+
+    def __call__(self, img: NdarrayOrTensor, randomize: bool = True) -> torch.Tensor:
+        """
+        Args:
+            img: image of any shape.
+            randomize: False repeats the window drawn last.
+
+        Returns:
+            image of the same shape, float32, in [0, 1].
+        """
+        if randomize:
+            self.randomize()
+        return self.scalers[self._drawn](img)
+
+
+class RandScaleWindowd(Randomizable, MapTransform):
+    """
+    Dictionary form of `RandScaleWindow`; all keys get the same window.
+
+    Args:
+        keys: keys of the images.
+        window: see `RandScaleWindow`.
+        allow_missing_keys: do not raise when a key is absent.
+    """
+
+    backend = ScaleWindow.backend
+
+    def __init__(self, keys: KeysCollection, window: Windows = None, allow_missing_keys: bool = False) -> None:
+        MapTransform.__init__(self, keys, allow_missing_keys)
+        self.scaler = RandScaleWindow(window)
+
+    def set_random_state(self, seed: int | None = None, state: np.random.RandomState | None = None) -> RandScaleWindowd:
+        """Seed the choice of the window."""
+        super().set_random_state(seed, state)
+        self.scaler.set_random_state(state=self.R)
+        return self
+
+    def randomize(self, data: Any = None) -> None:
+        """Draw a window."""
+        self.scaler.randomize()
+
+    def __call__(self, data: Mapping[Hashable, NdarrayOrTensor]) -> dict[Hashable, NdarrayOrTensor]:
+        d = dict(data)
+        self.randomize()
+        for key in self.key_iterator(d):
+            d[key] = self.scaler(d[key], randomize=False)
+        return d
+
+
 ScaleWindowD = ScaleWindowDict = ScaleWindowd
+RandScaleWindowD = RandScaleWindowDict = RandScaleWindowd

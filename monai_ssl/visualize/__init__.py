@@ -19,6 +19,7 @@ from monai_ssl.visualize.display_window import DisplayWindow, display_window
 from monai_ssl.visualize.figures import figure_to_svg, image_grid
 from monai_ssl.visualize.reduction_tables import dropped_table, exemplar_table, reduction_summary, typical_volume
 from monai_ssl.visualize.roc import roc_figure
+from monai_ssl.visualize.views import views_figure
 
 __all__ = [
     "DisplayWindow",
@@ -36,4 +37,5 @@ __all__ = [
     "reduction_summary",
     "roc_figure",
     "typical_volume",
+    "views_figure",
 ]

@@ -35,18 +35,13 @@ def smooth() -> np.ndarray:
 
 @pytest.mark.parametrize("size", [224, 96, 400])
 def test_views_are_torchvisions_antialiased_crops(smooth: np.ndarray, size: int) -> None:
+    noise = np.random.RandomState(1).rand(*smooth.shape).astype(np.float32)
+    image = np.concatenate([smooth, noise])
     crop = MultiCrop((size,), (6,), ((0.05, 1.0),), **PLAIN).set_random_state(0)
-    for view, box in zip(crop(smooth), crop._views, strict=True):
+    for view, box in zip(crop(image), crop._views, strict=True):
         place = (box.top, box.left, box.height, box.width)
-        expected = resized_crop(torch.from_numpy(smooth), *place, [size, size], antialias=True)
-        assert (view - expected).abs().max() < 0.015  # the filters differ: average over areas here, triangle there
-        assert (view - expected).abs().mean() < 0.002
-
-
-def test_shrinking_averages_areas_and_does_not_alias() -> None:
-    image = np.random.RandomState(0).rand(2, 128, 128).astype(np.float32)
-    expected = image.reshape(2, 32, 4, 32, 4).mean(axis=(2, 4))
-    torch.testing.assert_close(_whole(image, 32), torch.from_numpy(expected))
+        expected = resized_crop(torch.from_numpy(image), *place, [size, size], antialias=True)
+        torch.testing.assert_close(view, expected, rtol=0, atol=1e-4)
 
 
 def _whole(image: np.ndarray, size: int, **options: object) -> torch.Tensor:
@@ -138,7 +133,7 @@ def test_affine_follows_the_view(flip: float) -> None:
         assert view.meta["index"] == 4
         inner = torch.tensor([[8.0, 20.0, 0, 1]], dtype=torch.float64)
         source = torch.tensor([[*view[:, 8, 20].tolist(), 0, 1]], dtype=torch.float64)
-        torch.testing.assert_close(inner @ view.affine.T, source @ affine.T, rtol=0, atol=0.03)
+        torch.testing.assert_close(inner @ view.affine.T, source @ affine.T, rtol=0, atol=0.05)  # mm
     assert torch.equal(image.affine, affine)
 
 
@@ -161,6 +156,38 @@ def test_dictionary_form_gives_every_key_the_same_views_and_collates(smooth: np.
 class ScaleToOne:
     def __call__(self, data: dict) -> dict:
         return {**data, "image": ScaleWindow((0, 1))(data["image"])}
+
+
+@pytest.mark.parametrize("dtype", ["float16", "int16", "uint8", "float64", "float32"])
+@pytest.mark.parametrize("kind", ["array", "tensor", "metatensor", "turned"])
+def test_every_type_gives_the_views_of_its_values_in_float32(dtype: str, kind: str) -> None:
+    image = (np.random.RandomState(0).rand(3, 70, 130) * 100).astype(dtype)
+    given = {
+        "array": lambda: image,
+        "tensor": lambda: torch.from_numpy(image),
+        "metatensor": lambda: MetaTensor(torch.from_numpy(image)),
+        "turned": lambda: torch.from_numpy(np.ascontiguousarray(image.transpose(2, 1, 0))).permute(2, 1, 0),
+    }[kind]()
+    views = MultiCrop((32, 16), (1, 2), ((0.5, 1), (0.1, 0.3))).set_random_state(4)(given)
+    expected = MultiCrop((32, 16), (1, 2), ((0.5, 1), (0.1, 0.3))).set_random_state(4)(image.astype(np.float32))
+    for view, reference in zip(views, expected, strict=True):
+        assert view.dtype == torch.float32
+        assert isinstance(view, MetaTensor) == (kind == "metatensor")
+        assert torch.equal(torch.as_tensor(view).as_subclass(torch.Tensor), reference)
+
+
+@pytest.mark.parametrize("shape", [(1, 20, 33), (3, 512, 40), (1, 1, 1)])
+def test_small_and_narrow_images_stay_within_their_values(shape: tuple[int, ...]) -> None:
+    image = np.random.RandomState(0).rand(*shape).astype(np.float32)
+    for view in MultiCrop(jitter_prob=0).set_random_state(0)(image):
+        assert view.shape[0] == shape[0]
+        assert image.min() - 1e-6 <= view.min() <= view.max() <= image.max() + 1e-6
+
+
+def test_a_constant_image_gives_constant_views_of_the_jittered_brightness() -> None:
+    crop = MultiCrop(jitter_prob=1, blur_prob=1, mean=0.5, std=0.25).set_random_state(0)
+    for view, box in zip(crop(np.full((1, 90, 80), 0.3, np.float32)), crop._views, strict=True):
+        torch.testing.assert_close(view, torch.full_like(view, (0.3 * box.brightness - 0.5) / 0.25), rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize(

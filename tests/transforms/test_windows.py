@@ -11,13 +11,16 @@
 
 from __future__ import annotations
 
+import logging
+
 import numpy as np
 import pytest
 import torch
 from monai.data import MetaTensor, set_track_meta
 from monai.transforms import ScaleIntensityRange
+from scipy.stats import chisquare
 
-from monai_ssl.transforms import WINDOWS, ScaleWindow, ScaleWindowd
+from monai_ssl.transforms import WINDOWS, RandScaleWindow, RandScaleWindowd, ScaleWindow, ScaleWindowd
 
 
 @pytest.mark.parametrize("window", [*WINDOWS, (-160, 240)])
@@ -80,7 +83,46 @@ def test_dictionary_form_equals_array_form() -> None:
         ScaleWindowd(["absent"])(data)
 
 
-@pytest.mark.parametrize("window", ["lungs", (1, 1), (2, 1), (0, float("inf")), (1, 2, 3)])
-def test_wrong_windows_are_refused(window: str | tuple) -> None:
-    with pytest.raises(ValueError, match="window must be"):
-        ScaleWindow(window)
+@pytest.mark.parametrize("window", ["lungs", (1, 1), (2, 1), (0, float("inf")), (1, 2, 3), [], [5, "lung"]])
+def test_wrong_windows_are_refused(window: str | tuple | list) -> None:
+    for transform in (ScaleWindow, RandScaleWindow):
+        with pytest.raises(ValueError, match="window must be"):
+            transform(window)
+
+
+CHOICES = ["lung", (-160, 240), None]
+
+
+def test_each_listed_window_is_drawn_equally_often_and_is_that_window() -> None:
+    image = torch.arange(-2000.0, 2000.0, 7).reshape(1, 1, -1)
+    expected = [ScaleWindow(window)(image) for window in CHOICES]
+    scale = RandScaleWindow(CHOICES).set_random_state(0)
+    shown = [scale(image) for _ in range(600)]
+    drawn = [[torch.equal(one, window) for window in expected].index(True) for one in shown]
+    assert chisquare(np.bincount(drawn, minlength=3)).pvalue > 1e-3
+    assert torch.equal(scale(image, randomize=False), expected[drawn[-1]])
+
+
+@pytest.mark.parametrize("window", [None, "bone", [-100, 100], ["bone"]])
+def test_one_window_is_no_choice(window: str | list | None) -> None:
+    image = np.random.RandomState(0).randint(-1000, 1000, (1, 8, 8)).astype(np.int16)
+    one = window[0] if window == ["bone"] else window
+    for _ in range(3):
+        assert torch.equal(RandScaleWindow(window)(image), ScaleWindow(one)(image))
+
+
+def test_keys_share_the_window_and_a_seed_repeats_the_choices() -> None:
+    image = np.linspace(-1000, 1000, 64, dtype=np.float32).reshape(1, 8, 8)
+    data = {"a": image, "b": torch.from_numpy(image)}
+    scales = [RandScaleWindowd(["a", "b", "absent"], CHOICES, allow_missing_keys=True) for _ in range(2)]
+    first, second = ([scale(data) for _ in range(20)] for scale in scales if scale.set_random_state(3))
+    assert all(torch.equal(item["a"], item["b"]) for item in first)
+    assert all(torch.equal(x["a"], y["a"]) for x, y in zip(first, second, strict=True))
+    assert len({item["a"].sum().item() for item in first}) == 3
+
+
+def test_what_was_trained_on_drawn_windows_is_applied_in_the_first(caplog: pytest.LogCaptureFixture) -> None:
+    image = np.linspace(-1000, 1000, 64, dtype=np.float32).reshape(1, 8, 8)
+    with caplog.at_level(logging.WARNING):
+        assert torch.equal(ScaleWindow(["lung", "bone"])(image), ScaleWindow("lung")(image))
+    assert "first is used" in caplog.text
