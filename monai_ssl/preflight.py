@@ -18,7 +18,6 @@ that MONAI's configuration parser passes on without wrapping it into a traceback
 
 from __future__ import annotations
 
-import atexit
 import difflib
 import logging
 import math
@@ -31,7 +30,6 @@ from typing import Any
 import ignite.distributed as idist
 import timm
 import torch
-import torch.distributed as dist
 from fire.parser import DefaultParseValue
 from monai.bundle import ConfigParser
 from monai.utils import ensure_tuple
@@ -44,8 +42,6 @@ from monai_ssl.transforms import MultiCrop, RandScaleWindow
 __all__ = [
     "bundle_root",
     "check",
-    "join_process_group",
-    "leave_process_group",
     "load_start",
     "refuse",
     "refuse_run_folder",
@@ -134,34 +130,6 @@ def load_start(network: nn.Module, checkpoint: str | os.PathLike | None) -> None
         refuse([str(error)])
 
 
-def join_process_group() -> None:
-    """
-    Join the processes that torchrun started, NCCL on GPUs and gloo elsewhere, and leave them however this one ends.
-
-    Handlers of ignite make collective calls when first used, so it is told of the group at once, on every rank: one
-    that only rank 0 builds would otherwise wait for the others forever.
-
-    Raises:
-        SystemExit: code 2, when torchrun did not start this process.
-    """
-    if "LOCAL_RANK" not in os.environ:
-        refuse(
-            ["multi_gpu_train.json is for torchrun: torchrun --standalone --nproc_per_node N -m monai.bundle run ..."]
-        )
-    if torch.cuda.is_available():
-        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-    dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
-    # A group that is alive when the interpreter ends can abort it, and hide the exit code.
-    atexit.register(leave_process_group)
-    idist.sync()
-
-
-def leave_process_group() -> None:
-    """Leave the group of processes, if this one is in any."""
-    if dist.is_available() and dist.is_initialized():
-        dist.destroy_process_group()
-
-
 def bundle_root() -> str:
     """
     The folder of the bundle whose configuration this command line runs: the parent of its `configs` folder.
@@ -202,6 +170,9 @@ def _number_problems(settings: dict[str, Any]) -> list[str]:
         kind, word = (int | float, "number") if name in ("learning_rate", "std") else (int, "whole number")
         if isinstance(value, bool) or not isinstance(value, kind) or not value > 0:
             problems.append(f"--{name} must be a {word} above 0, got {value!r}")
+    minutes = settings.get("checkpoint_minutes", 0)
+    if isinstance(minutes, bool) or not isinstance(minutes, int | float) or not minutes >= 0:
+        problems.append(f"--checkpoint_minutes must be a number of at least 0, got {minutes!r}")
     if not problems and settings.get("val_interval", 0) > settings.get("max_epochs", math.inf):
         problems.append(
             f"--val_interval {settings['val_interval']} is above --max_epochs {settings['max_epochs']}: no epoch would "

@@ -21,18 +21,20 @@ import platform
 import sys
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, NoReturn, cast
+from typing import Any
 
 import ignite.distributed as idist
 
 from monai_ssl.files import lock_folder, write_json
+from monai_ssl.processes import agree, leave
+from monai_ssl.stop_on_signal import StopOnSignal
 
 __all__ = ["RunFolder", "recorded_settings"]
 
 logger = logging.getLogger(__name__)
 
 # These change how long and where a run computes, not what it computes.
-_MAY_DIFFER = ("max_epochs", "num_workers", "device")
+_MAY_DIFFER = ("max_epochs", "num_workers", "checkpoint_minutes", "device")
 _OPENED = -1
 # What a run that was killed at its very start may leave without settings.json.
 _REMAINS = (".lock", ".settings.json.partial")
@@ -44,12 +46,16 @@ class RunFolder:
     One run's folder: `settings.json`, `metrics.jsonl`, `events.*`, `checkpoint.pt`, `model.pt`, `predictions.csv`.
 
     The same command on the same folder goes on where the run stood. Another command on it is refused, since a folder
-    that mixes two runs tells nothing. Bundles call :py:meth:`open` before training and :py:meth:`finish` after it.
+    that mixes two runs tells nothing. Bundles call :py:meth:`open` before training and :py:meth:`finish` after it. From
+    :py:meth:`open` to :py:meth:`close` SIGTERM ends the run with code 75 and a file `REQUEUE`.
 
     Args:
         path: the folder, made when absent.
-        settings: plain JSON values that define the run, among them `max_epochs`. `max_epochs`, `num_workers` and
-            `device` may differ when a run goes on.
+        settings: plain JSON values that define the run, among them `max_epochs`. `max_epochs`, `num_workers`,
+            `checkpoint_minutes` and `device` may differ when a run goes on.
+
+    Attributes:
+        stop: listens for SIGTERM; :py:class:`monai_ssl.handlers.ResumableCheckpoint` takes it, to save first.
 
     Example:
         >>> import tempfile
@@ -62,6 +68,7 @@ class RunFolder:
     def __init__(self, path: str | os.PathLike, settings: dict[str, Any]) -> None:
         self.path = Path(path)
         self.settings = {name: _plain(value) for name, value in settings.items()}
+        self.stop = StopOnSignal(self.path)
         self._held = ExitStack()
 
     def open(self) -> None:
@@ -74,9 +81,10 @@ class RunFolder:
         """
         code = self._try_to_open() if idist.get_rank() == 0 else _OPENED
         # All ranks leave alike: one that trained on alone would wait for the others forever.
-        code = int(cast(float, idist.broadcast(float(code), src=0)))
+        code = agree(code)
         if code != _OPENED:
-            _leave(code)
+            leave(code)
+        self.stop.install()
 
     def finish(self) -> None:
         """Record that the run ended, with its number of epochs."""
@@ -84,13 +92,16 @@ class RunFolder:
             self._write(finished_epochs=self.settings["max_epochs"])
 
     def close(self) -> None:
-        """Let other processes have the folder."""
+        """Let other processes have the folder, and SIGTERM its usual meaning."""
+        self.stop.remove()
         self._held.close()
 
     def _try_to_open(self) -> int:
         try:
             self._held.enter_context(lock_folder(self.path))
-            if self._goes_on():
+            goes_on = self._goes_on()
+            self.stop.forget()
+            if goes_on:
                 self._write()
                 return _OPENED
         except (OSError, ValueError) as error:
@@ -165,18 +176,6 @@ def recorded_settings(model: str | os.PathLike, defaults: dict[str, Any]) -> dic
                        "std above all, where they differ from %s", model, defaults)  # fmt: skip
     recorded = {} if record is None else record["settings"]
     return {name: recorded.get(name, value) for name, value in defaults.items()}
-
-
-def _leave(code: int) -> NoReturn:
-    if idist.get_world_size() > 1:
-        # Threads of a process group that DistributedDataParallel still holds abort some interpreters as they end, which
-        # would hide the code; nothing is open that needs an orderly end.
-        idist.barrier()
-        logging.shutdown()
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
-    raise SystemExit(code)
 
 
 def _read_record(path: Path) -> dict[str, Any] | None:

@@ -21,7 +21,7 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[1] / "monai_ssl"
 # A room may import rooms of its own level and below.
 LEVELS = {
-    **{"files": 0, "orientation": 0},
+    **{"files": 0, "orientation": 0, "processes": 0, "stop_on_signal": 0},
     **{"reduction": 1, "networks": 1},
     **{"data": 2, "transforms": 2},
     **{"losses": 3, "optimizers": 3, "metrics": 3, "engines": 3},

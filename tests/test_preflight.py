@@ -118,6 +118,7 @@ class _FewImages(_Data):
     ("settings", "message"),
     [
         ({"batch_size": 2.5}, "--batch_size must be a whole number above 0, got 2.5"),
+        ({"checkpoint_minutes": -1}, "--checkpoint_minutes must be a number of at least 0, got -1"),
         ({"std": 0}, "--std must be a number above 0"),
         ({"learning_rate": float("nan")}, "--learning_rate must be a number above 0"),
         ({"val_interval": 3, "max_epochs": 2}, "--val_interval 3 is above --max_epochs 2"),
@@ -151,11 +152,3 @@ def test_all_problems_are_named_at_once(caplog, tmp_path):
         "--crop_sizes",
     ):
         assert part in caplog.text
-
-
-def test_multi_gpu_without_torchrun_says_so(monkeypatch, caplog):
-    monkeypatch.delenv("LOCAL_RANK", raising=False)
-    with pytest.raises(SystemExit) as stop:
-        preflight.join_process_group()
-    assert stop.value.code == 2
-    assert "torchrun --standalone" in caplog.text

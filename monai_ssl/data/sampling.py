@@ -13,6 +13,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -49,6 +50,9 @@ class EpochBatchSampler(Sampler[list[Draw]]):
         >>> sampler = EpochBatchSampler(5, batch_size=2, seed=0, shuffle=False)
         >>> list(sampler)
         [[(1, 0), (1, 1)], [(1, 2), (1, 3)], [(1, 4)]]
+        >>> sampler.set_epoch(7, first_batch=2)
+        >>> list(sampler)
+        [[(7, 4)]]
     """
 
     def __init__(
@@ -71,15 +75,22 @@ class EpochBatchSampler(Sampler[list[Draw]]):
         self.world_size = (
             world_size if world_size is not None else torch.distributed.get_world_size() if distributed else 1
         )
-        self.epoch = 1
+        self.epoch, self.first_batch = 1, 0
 
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch, counted from 1, that the next iteration draws."""
-        self.epoch = epoch
+    def set_epoch(self, epoch: int, first_batch: int = 0) -> None:
+        """
+        Choose what the next iteration draws.
+
+        Args:
+            epoch: counted from 1.
+            first_batch: to begin with, counted from 0. Batches before it are never loaded, so that a run that was
+                stopped within an epoch goes on there at no cost. The length stays that of the whole epoch.
+        """
+        self.epoch, self.first_batch = epoch, first_batch
 
     def __iter__(self) -> Iterator[list[Draw]]:
         indices = self._indices()
-        for start in range(0, len(self) * self.batch_size, self.batch_size):
+        for start in range(self.first_batch * self.batch_size, len(self) * self.batch_size, self.batch_size):
             yield [(self.epoch, int(index)) for index in indices[start : start + self.batch_size]]
 
     def __len__(self) -> int:
@@ -128,5 +139,11 @@ class SeededDataset(Dataset):
 
 
 def one_thread(worker: int) -> None:
-    """Keep a data loader's worker to one thread, as a `worker_init_fn`: torch does so by itself, OpenCV does not."""
+    """
+    Make a data loader's worker a quiet one, as a `worker_init_fn`: one thread, and deaf to the first SIGTERM.
+
+    torch keeps to one thread by itself, OpenCV does not. Schedulers send SIGTERM to all processes of a job: the workers
+    must live until the training loop has saved. Their own loader ends them by a message, or by another SIGTERM.
+    """
     cv2.setNumThreads(0)
+    signal.signal(signal.SIGTERM, lambda *_: signal.signal(signal.SIGTERM, signal.SIG_DFL))

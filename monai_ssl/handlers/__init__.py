@@ -17,9 +17,10 @@ from monai_ssl.handlers.epoch_seeding import EpochSeeding
 from monai_ssl.handlers.first_batch_picture import FirstBatchPicture
 from monai_ssl.handlers.freeze import Freeze
 from monai_ssl.handlers.metrics_recorder import MetricsRecorder
+from monai_ssl.handlers.model_saver import ModelSaver, better
 from monai_ssl.handlers.output_savers import EmbeddingSaver, PredictionSaver
 from monai_ssl.handlers.progress import RunProgress
-from monai_ssl.handlers.resumable_checkpoint import ModelSaver, ResumableCheckpoint, better
+from monai_ssl.handlers.resumable_checkpoint import ResumableCheckpoint
 
 __all__ = [
     "EmbeddingSaver",

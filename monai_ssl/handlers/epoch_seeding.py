@@ -9,9 +9,11 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Tell a sampler which epoch it is."""
+"""Tell a sampler which epoch it is, and where in it training goes on."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from ignite.engine import Engine, Events
 
@@ -23,7 +25,8 @@ __all__ = ["EpochSeeding"]
 class EpochSeeding:
     """
     Set the epoch of an :py:class:`monai_ssl.data.EpochBatchSampler` when it starts; MONAI does so for
-    `DistributedSampler` only.
+    `DistributedSampler` only. In an epoch that was stopped half-way the sampler begins where that stood: ignite counts
+    on from there, but would draw from the first batch.
 
     Args:
         sampler: of the trainer's data loader.
@@ -36,5 +39,6 @@ class EpochSeeding:
         """Follow `engine`'s epochs."""
         engine.add_event_handler(Events.EPOCH_STARTED, self)
 
-    def __call__(self, engine: Engine) -> None:
-        self.sampler.set_epoch(engine.state.epoch)
+    def __call__(self, engine: Any) -> None:
+        state = engine.state
+        self.sampler.set_epoch(state.epoch, first_batch=state.iteration % state.epoch_length)

@@ -38,8 +38,8 @@ class MetricsRecorder:
 
     A line holds `epoch`, `iteration`, `loss` (mean over the epoch), `learning_rate` (of the last group, as the epoch
     leaves it), the constants given, and the evaluator's metrics as `val_<name>` for epochs with validation. A run that
-    goes on drops the lines after the epoch it goes on from. A loss that is no number ends the run with code 2, before
-    a checkpoint can hold it. Attach after the validation handler.
+    goes on drops the lines after the epoch it goes on from; the losses of the epoch so far are in its checkpoint, as
+    `epoch_losses` of the engine's state. Attach after the validation handler.
 
     Args:
         output_dir: the run folder.
@@ -57,12 +57,13 @@ class MetricsRecorder:
     ) -> None:
         self.path = Path(output_dir, "metrics.jsonl")
         self.optimizer, self.evaluator, self.constants = optimizer, evaluator, constants or {}
-        self.losses: list[float] = []
         self.writer: SummaryWriter | None = None
 
-    def attach(self, engine: Engine) -> None:
+    def attach(self, engine: Any) -> None:
         """Follow `engine`, a trainer; rank 0 alone records."""
         if idist.get_rank() == 0:
+            engine.state_dict_user_keys.append("epoch_losses")
+            engine.state.epoch_losses = []
             engine.add_event_handler(Events.STARTED, self._start)
             engine.add_event_handler(Events.ITERATION_COMPLETED, self._collect)
             engine.add_event_handler(Events.EPOCH_COMPLETED, self._record)
@@ -77,16 +78,12 @@ class MetricsRecorder:
 
     def _collect(self, engine: Any) -> None:
         output = engine.state.output
-        loss = (output[0] if isinstance(output, list) else output)["loss"].item()
-        if not math.isfinite(loss):
-            logger.error("the loss is %s in epoch %d, iteration %d: training diverged; lower --learning_rate and give "
-                         "a new --output_dir", loss, engine.state.epoch, engine.state.iteration)  # fmt: skip
-            raise SystemExit(2)
-        self.losses.append(loss)
+        engine.state.epoch_losses.append((output[0] if isinstance(output, list) else output)["loss"].item())
 
-    def _record(self, engine: Engine) -> None:
-        values = {"loss": statistics.fmean(self.losses), "learning_rate": self.optimizer.param_groups[-1]["lr"]}
-        self.losses.clear()
+    def _record(self, engine: Any) -> None:
+        values = {"loss": statistics.fmean(engine.state.epoch_losses)}
+        values["learning_rate"] = self.optimizer.param_groups[-1]["lr"]
+        engine.state.epoch_losses = []
         values.update(self.constants)
         if self.evaluator is not None and self.evaluator.state.epoch == engine.state.epoch:
             values.update({f"val_{name}": float(value) for name, value in self.evaluator.state.metrics.items()})

@@ -12,6 +12,6 @@
 """Parameter groups and learning-rate schedules; LARS itself is `timm.optim.Lars`."""
 
 from monai_ssl.optimizers.groups import parameter_groups
-from monai_ssl.optimizers.schedule import warmup_cosine
+from monai_ssl.optimizers.schedule import follow_schedule, warmup_cosine
 
-__all__ = ["parameter_groups", "warmup_cosine"]
+__all__ = ["follow_schedule", "parameter_groups", "warmup_cosine"]

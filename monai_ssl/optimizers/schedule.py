@@ -18,7 +18,7 @@ import math
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
-__all__ = ["warmup_cosine"]
+__all__ = ["follow_schedule", "warmup_cosine"]
 
 
 def warmup_cosine(
@@ -86,3 +86,18 @@ def warmup_cosine(
 
     # A plain function, since LambdaLR stores the attributes of callable objects in its state.
     return LambdaLR(optimizer, factor_at)
+
+
+def follow_schedule(scheduler: LambdaLR) -> None:
+    """
+    Set the rates of the step at which `scheduler` stands, by its own function.
+
+    After loading the state of a shorter training the optimiser holds the rate of the shorter schedule for one step.
+
+    Args:
+        scheduler: whose state was loaded, and that of its optimiser.
+    """
+    rates = [base * at(scheduler.last_epoch) for base, at in zip(scheduler.base_lrs, scheduler.lr_lambdas, strict=True)]
+    for group, rate in zip(scheduler.optimizer.param_groups, rates, strict=True):
+        group["lr"] = rate
+    scheduler._last_lr = rates
