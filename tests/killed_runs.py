@@ -103,6 +103,7 @@ class Ticks:
 def _train(bundle, settings, prepare, rank, configs):
     from monai.bundle import ConfigWorkflow
 
+    multiprocessing.set_start_method("fork", force=True)  # of loaders, as on a command line
     torch.set_num_threads(1)
     if rank is not None:
         names = ("RANK", "WORLD_SIZE", "MASTER_PORT", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR")

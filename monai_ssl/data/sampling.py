@@ -13,7 +13,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import threading
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -140,10 +142,18 @@ class SeededDataset(Dataset):
 
 def one_thread(worker: int) -> None:
     """
-    Make a data loader's worker a quiet one, as a `worker_init_fn`: one thread, and deaf to the first SIGTERM.
+    Make a data loader's worker a quiet one, as a `worker_init_fn`: one thread, and deaf to SIGTERM from outside.
 
     torch keeps to one thread by itself, OpenCV does not. Schedulers send SIGTERM to all processes of a job: the workers
-    must live until the training loop has saved. Their own loader ends them by a message, or by another SIGTERM.
+    must live until the training loop has saved. From their parent they take it, as its way to end them.
     """
     cv2.setNumThreads(0)
-    signal.signal(signal.SIGTERM, lambda *_: signal.signal(signal.SIGTERM, signal.SIG_DFL))
+    if hasattr(signal, "sigwaitinfo"):  # Linux
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        threading.Thread(target=_leave_with_parent, daemon=True).start()
+
+
+def _leave_with_parent() -> None:
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != os.getppid():
+        pass
+    os._exit(0)
