@@ -33,7 +33,7 @@ CONTEXT.set_forkserver_preload(
 
 def start(bundle, settings, prepare=None, rank=None, configs=("train",)):
     """
-    A process that trains.
+    A process that trains, and writes what it says to `<output_dir>.log`.
 
     Args:
         bundle: its name.
@@ -57,14 +57,30 @@ def ended(*processes, timeout=60):
     return [process.exitcode for process in processes]
 
 
+def kill(pid):
+    """As a machine that is gone."""
+    os.kill(pid, signal.SIGKILL)
+
+
+def terminate(pid):
+    """As a scheduler: SIGTERM to the process and all that it started."""
+    for process in (*multiprocessing.active_children(), multiprocessing.current_process()):
+        os.kill(process.pid, signal.SIGTERM)
+
+
+def kill_worker(pid):
+    """As a system out of memory."""
+    os.kill(multiprocessing.active_children()[0].pid, signal.SIGKILL)
+
+
 class Ticks:
     """
-    Number the moments of a run: events of engines, every file of the run folder that is opened, renamed or removed, and
-    the middle of each checkpoint that is written. At a given one do something, by default end by SIGKILL.
+    Number the moments of a run: events of engines, files of the run folder that are opened, renamed or removed, and the
+    middle of each checkpoint that is written. At a given moment, do something.
     """
 
-    def __init__(self, at=0, signal_number=signal.SIGKILL):
-        self.at, self.signal_number = at, signal_number
+    def __init__(self, at=0, act=kill):
+        self.at, self.act = at, act
         self.total = CONTEXT.Value("q", 0)
 
     def __call__(self, folder):
@@ -76,7 +92,7 @@ class Ticks:
             if os.getpid() == process:
                 self.total.value = next(numbers)
                 if self.total.value == self.at:
-                    os.kill(process, self.signal_number)
+                    self.act(process)
 
         def audit(event, arguments):
             if event in ("open", "os.rename", "os.remove") and str(arguments[0]).startswith(folder):
@@ -100,11 +116,33 @@ class Ticks:
         Engine._fire_event, torch.save = fire_and_tick, save_in_halves
 
 
+class AtIteration:
+    """Do something when an iteration of training begins."""
+
+    def __init__(self, iteration, act):
+        self.iteration, self.act = iteration, act
+
+    def __call__(self, folder):
+        from monai.engines import SupervisedTrainer
+
+        step = SupervisedTrainer._iteration
+
+        def step_and_act(trainer, engine, batch):
+            if engine.state.iteration == self.iteration:
+                self.act(os.getpid())
+            return step(trainer, engine, batch)
+
+        SupervisedTrainer._iteration = step_and_act
+
+
 def _train(bundle, settings, prepare, rank, configs):
     from monai.bundle import ConfigWorkflow
 
     multiprocessing.set_start_method("fork", force=True)  # of loaders, as on a command line
     torch.set_num_threads(1)
+    with open(f"{settings['output_dir']}.log", "w") as log:
+        os.dup2(log.fileno(), 1)
+        os.dup2(log.fileno(), 2)
     if rank is not None:
         names = ("RANK", "WORLD_SIZE", "MASTER_PORT", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR")
         os.environ.update(zip(names, (*map(str, rank), str(rank[0]), str(rank[1]), "127.0.0.1"), strict=True))
@@ -112,8 +150,8 @@ def _train(bundle, settings, prepare, rank, configs):
         prepare(settings["output_dir"])
     root = BUNDLES / bundle
     files = [str(root / "configs" / f"{name}.json") for name in configs]
-    log = str(root / "configs/logging.conf")
-    flow = ConfigWorkflow(files, workflow_type="train", logging_file=log, bundle_root=str(root), **settings)
+    common = {"workflow_type": "train", "logging_file": str(root / "configs/logging.conf"), "bundle_root": str(root)}
+    flow = ConfigWorkflow(files, **common, **settings)
     flow.initialize()
     try:
         flow.run()

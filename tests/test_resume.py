@@ -14,15 +14,21 @@
 from __future__ import annotations
 
 import random
+import signal
+import socket
+import subprocess
+import sys
+import time
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from killed_runs import Ticks, ended, start
+from killed_runs import BUNDLES, AtIteration, Ticks, ended, kill_worker, start, terminate
 
-COMMON = {"image_size": 32, "backbone": "resnet10t", "device": "cpu", "batch_size": 4, "max_epochs": 3}
+COMMON = {"image_size": 32, "backbone": "test_resnet", "device": "cpu", "batch_size": 4, "max_epochs": 3}
 SWAV = {
     **COMMON,
     **{"hidden_dim": 16, "embedding_dim": 8, "prototypes": 6, "freeze_prototypes_iterations": 2, "queue_length": 8},
@@ -43,6 +49,14 @@ def images(tmp_path_factory):
         rows.append({"image": f"{number:02d}.png", "patient": f"p{number // 2}", "finding": finding})
     pd.DataFrame(rows).to_csv(folder / "labels.csv", index=False)
     return folder
+
+
+@pytest.fixture(scope="module")
+def swav(images, tmp_path_factory):
+    """The uninterrupted run that others are compared with."""
+    folder, settings = tmp_path_factory.mktemp("swav") / "run", {"dataset_dir": images, "labels": images / "labels.csv"}
+    assert ended(start("swav_pretraining", {**SWAV, **settings, "output_dir": folder, "num_workers": 0})) == [0]
+    return SimpleNamespace(folder=folder, settings=settings)
 
 
 def equal(one, other):
@@ -69,9 +83,7 @@ def differences(one, other):
 
 @pytest.mark.parametrize(("bundle", "settings"), [("swav_pretraining", SWAV), ("resnet_finetuning", TUNING)])
 def test_a_run_killed_ten_times_ends_as_the_uninterrupted_one(bundle, settings, images, tmp_path):
-    settings = {**settings, "dataset_dir": images}
-    if bundle != "swav_pretraining":
-        settings["labels"] = images / "labels.csv"
+    settings = {**settings, "dataset_dir": images, "labels": images / "labels.csv"}
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     count = Ticks()
     assert ended(start(bundle, {**settings, "output_dir": whole, "num_workers": 0}, count)) == [0]
@@ -84,3 +96,86 @@ def test_a_run_killed_ten_times_ends_as_the_uninterrupted_one(bundle, settings, 
             torch.load(killed / "checkpoint.pt", weights_only=True)
     assert ended(start(bundle, {**settings, "output_dir": killed, "num_workers": 1})) == [0]
     assert differences(whole, killed) == []
+
+
+def test_sigterm_saves_and_the_same_command_goes_on(swav, tmp_path):
+    stopped, settings = tmp_path / "stopped", {**SWAV, **swav.settings, "num_workers": 2}
+    assert ended(start("swav_pretraining", {**settings, "output_dir": stopped}, AtIteration(10, terminate))) == [75]
+    assert (stopped / "REQUEUE").read_text() == (
+        "stopped by SIGTERM after iteration 10, epoch 2; the same command goes on from there\n"
+    )
+    assert torch.load(stopped / "checkpoint.pt", weights_only=True)["engine"]["iteration"] == 10
+    assert ended(start("swav_pretraining", {**settings, "output_dir": stopped})) == [0]
+    assert not (stopped / "REQUEUE").exists()
+    assert differences(swav.folder, stopped) == []
+
+
+def test_a_dead_worker_is_named_and_the_run_goes_on(swav, tmp_path):
+    settings = {**SWAV, **swav.settings, "num_workers": 1, "checkpoint_minutes": 0, "output_dir": tmp_path / "run"}
+    assert ended(start("swav_pretraining", settings, AtIteration(10, kill_worker))) == [2]
+    said = (tmp_path / "run.log").read_text()
+    assert "a process that loads data died (DataLoader worker (pid" in said
+    assert "checkpoint.pt keeps the state after iteration 9" in said
+    assert ended(start("swav_pretraining", settings)) == [0]
+    assert differences(swav.folder, tmp_path / "run") == []
+
+
+def wait_for(path, running):
+    while running() and not path.exists():
+        time.sleep(0.05)
+
+
+def test_a_second_run_in_the_folder_is_refused(swav, tmp_path):
+    settings = {**SWAV, **swav.settings, "output_dir": tmp_path / "run"}
+    first = start("swav_pretraining", {**settings, "max_epochs": 1000})
+    try:
+        wait_for(tmp_path / "run/checkpoint.pt", first.is_alive)
+        assert ended(start("swav_pretraining", settings)) == [2]
+        assert "in use by another process" in (tmp_path / "run.log").read_text()
+        first.terminate()
+        assert ended(first) == [75]
+    finally:
+        first.kill()
+
+
+def test_processes_stop_together_and_keep_a_queue_each(swav, tmp_path):
+    """One of two gets SIGTERM; both leave, and end as two that were never stopped."""
+    settings = {**SWAV, **swav.settings, "num_workers": 0, "batch_size": 2}
+
+    def both(folder, prepare):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        overrides = {**settings, "output_dir": folder}
+        configs = ("train", "multi_gpu_train")
+        prepared = (None, prepare)
+        return ended(*(start("swav_pretraining", overrides, prepared[r], (r, 2, port), configs) for r in (0, 1)))
+
+    assert both(tmp_path / "whole", None) == [0, 0]
+    assert both(tmp_path / "stopped", AtIteration(10, terminate)) == [75, 75]
+    # they ask each other every five steps
+    assert "after iteration 12, epoch 2" in (tmp_path / "stopped/REQUEUE").read_text()
+    assert both(tmp_path / "stopped", None) == [0, 0]
+    assert differences(tmp_path / "whole", tmp_path / "stopped") == []
+    queues = [rank["buffers"]["queue"] for rank in torch.load(tmp_path / "whole/checkpoint.pt")["ranks"]]
+    assert not torch.equal(*queues)
+
+
+def test_torchrun_leaves_a_file_that_tells_of_sigterm(swav, tmp_path):
+    settings = {**SWAV, **swav.settings, "max_epochs": 1000, "output_dir": tmp_path / "run"}
+    configs = [str(BUNDLES / "swav_pretraining/configs" / f"{name}.json") for name in ("train", "multi_gpu_train")]
+    words = ["--config_file", str(configs), *(str(word) for pair in settings.items() for word in pair)]
+    words = [f"--{word}" if word in settings else word for word in words]
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m", "monai.bundle", "run"]
+    with open(tmp_path / "log", "w") as log:
+        job = subprocess.Popen([sys.executable, "-W", "ignore", *launcher, *words], stdout=log, stderr=log)
+    try:
+        wait_for(tmp_path / "run/checkpoint.pt", lambda: job.poll() is None)
+        job.send_signal(signal.SIGTERM)
+        assert job.wait(60) != 0
+    finally:
+        job.kill()
+    assert "stopped by SIGTERM after iteration" in (tmp_path / "run/REQUEUE").read_text(), (
+        tmp_path / "log"
+    ).read_text()
+    torch.load(tmp_path / "run/checkpoint.pt", weights_only=True)
