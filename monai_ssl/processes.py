@@ -23,7 +23,7 @@ import ignite.distributed as idist
 import torch
 import torch.distributed as dist
 
-__all__ = ["agree", "gather", "join_process_group", "leave", "leave_process_group"]
+__all__ = ["agree", "gather", "join_process_group", "leave", "leave_at_once", "leave_process_group"]
 
 logger = logging.getLogger(__name__)
 

@@ -22,7 +22,7 @@ from typing import Any, NoReturn
 
 import ignite.distributed as idist
 
-from monai_ssl.processes import leave, leave_at_once
+from monai_ssl.processes import leave_at_once
 
 __all__ = ["REQUEUE", "REQUEUE_CODE", "StopOnSignal"]
 
@@ -80,16 +80,15 @@ class StopOnSignal:
         """
         if idist.get_rank() == 0:
             self._mark(where)
-        leave(REQUEUE_CODE)
+        idist.barrier()
+        # An orderly end waits for the workers of data loaders, longer than some schedulers do.
+        leave_at_once(REQUEUE_CODE)
 
     def _receive(self, *_: Any) -> None:
         self.requested = True
         if not self.waits:
-            # torchrun ends the other processes when one has left.
             self._mark("outside of training")
-            if idist.get_world_size() > 1:
-                leave_at_once(REQUEUE_CODE)
-            raise SystemExit(REQUEUE_CODE)
+            leave_at_once(REQUEUE_CODE)  # torchrun ends the other processes
 
     def _mark(self, where: str) -> None:
         text = f"stopped by SIGTERM {where}; the same command goes on from there"
