@@ -57,6 +57,15 @@ def test_epochs_differ_and_repeat():
     assert drawn(sampler, 1) != drawn(EpochBatchSampler(50, 50, seed=1), 1)
 
 
+@pytest.mark.parametrize("first", [0, 1, 6, 7])
+def test_an_epoch_goes_on_at_any_batch(first):
+    sampler = EpochBatchSampler(20, 3, seed=0)
+    whole = drawn(sampler, 4)
+    sampler.set_epoch(4, first_batch=first)
+    assert list(sampler) == [[(4, index) for index in batch] for batch in whole[first:]]
+    assert len(sampler) == 7
+
+
 def test_batch_size_is_checked():
     with pytest.raises(ValueError, match="at least 1, got 0"):
         EpochBatchSampler(5, 0)
