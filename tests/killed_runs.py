@@ -135,6 +135,13 @@ class AtIteration:
         SupervisedTrainer._iteration = step_and_act
 
 
+def stop_while_predicting(folder):
+    """SIGTERM after training, in the first batch that is predicted."""
+    from monai_ssl.handlers import PredictionSaver
+
+    PredictionSaver._collect = lambda saver, engine: terminate(os.getpid())
+
+
 def _train(bundle, settings, prepare, rank, configs):
     from monai.bundle import ConfigWorkflow
 

@@ -33,7 +33,7 @@ BUNDLES = Path(__file__).resolve().parents[1] / "bundles"
 NAMES = ("swav_pretraining", "resnet_finetuning", "vit_finetuning")
 SHARED_IDS = {
     *("bundle_root", "dataset_dir", "output_dir", "labels", "backbone", "checkpoint", "in_channels", "image_size"),
-    *("max_epochs", "batch_size", "learning_rate", "num_workers", "seed", "device", "amp"),
+    *("max_epochs", "batch_size", "learning_rate", "num_workers", "checkpoint_minutes", "seed", "device", "amp"),
 }
 SMALL = {"backbone": "resnet10t", "image_size": 32, "batch_size": 8, "num_workers": 0, "device": "cpu", "max_epochs": 2}
 WINDOWS = [[0, 255], [0, 150]]

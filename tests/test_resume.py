@@ -26,7 +26,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from killed_runs import BUNDLES, AtIteration, Ticks, ended, kill_worker, start, terminate
+from killed_runs import BUNDLES, AtIteration, Ticks, ended, kill_worker, start, stop_while_predicting, terminate
 
 COMMON = {"image_size": 32, "backbone": "test_resnet", "device": "cpu", "batch_size": 4, "max_epochs": 3}
 SWAV = {
@@ -81,15 +81,18 @@ def differences(one, other):
     return found
 
 
-@pytest.mark.parametrize(("bundle", "settings"), [("swav_pretraining", SWAV), ("resnet_finetuning", TUNING)])
-def test_a_run_killed_ten_times_ends_as_the_uninterrupted_one(bundle, settings, images, tmp_path):
+@pytest.mark.parametrize(
+    ("bundle", "settings", "kills"), [("swav_pretraining", SWAV, 10), ("resnet_finetuning", TUNING, 4)]
+)
+def test_a_run_killed_many_times_ends_as_the_uninterrupted_one(bundle, settings, kills, images, tmp_path):
     settings = {**settings, "dataset_dir": images, "labels": images / "labels.csv"}
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     count = Ticks()
     assert ended(start(bundle, {**settings, "output_dir": whole, "num_workers": 0}, count)) == [0]
     generator = random.Random(0)
-    for _ in range(10):
-        ticks = Ticks(at=generator.randrange(1, count.total.value // 6))
+    for _ in range(kills):
+        # never so late that all of them together could reach the end
+        ticks = Ticks(at=generator.randrange(1, count.total.value // kills))
         choice = {"num_workers": generator.choice([0, 2]), "checkpoint_minutes": generator.choice([0, 0.001])}
         assert ended(start(bundle, {**settings, **choice, "output_dir": killed}, ticks)) == [-9]
         if (killed / "checkpoint.pt").exists():
@@ -108,6 +111,16 @@ def test_sigterm_saves_and_the_same_command_goes_on(swav, tmp_path):
     assert ended(start("swav_pretraining", {**settings, "output_dir": stopped})) == [0]
     assert not (stopped / "REQUEUE").exists()
     assert differences(swav.folder, stopped) == []
+
+
+def test_sigterm_after_training_asks_for_the_rest(images, tmp_path):
+    settings = {**TUNING, "max_epochs": 1, "dataset_dir": images, "labels": images / "labels.csv", "num_workers": 1}
+    settings["output_dir"] = tmp_path / "run"
+    assert ended(start("resnet_finetuning", settings, stop_while_predicting)) == [75]
+    assert "outside of training" in (tmp_path / "run/REQUEUE").read_text()
+    assert ended(start("resnet_finetuning", settings)) == [0]
+    assert (tmp_path / "run/predictions.csv").exists()
+    assert not (tmp_path / "run/REQUEUE").exists()
 
 
 def test_a_dead_worker_is_named_and_the_run_goes_on(swav, tmp_path):

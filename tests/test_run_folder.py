@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 import json
+import signal
 
 import pytest
 
@@ -59,6 +60,25 @@ def test_a_finished_run_says_so_and_a_longer_one_goes_on(tmp_path, caplog):
         assert leaves_with(tmp_path) == 0
     assert "finished (3 epochs)" in caplog.text
     opened(tmp_path, max_epochs=4)
+
+
+def test_a_stop_is_listened_for_while_the_folder_is_held_and_forgotten_after(tmp_path):
+    before = signal.getsignal(signal.SIGTERM)
+    (tmp_path / "settings.json").write_text(json.dumps({"settings": SETTINGS}))
+    (tmp_path / "REQUEUE").write_text("stopped")
+    folder = RunFolder(tmp_path, SETTINGS)
+    folder.open()
+    assert not (tmp_path / "REQUEUE").exists()
+    folder.stop.waits = True
+    signal.raise_signal(signal.SIGTERM)
+    assert folder.stop.requested
+    folder.finish()
+    folder.close()
+    assert signal.getsignal(signal.SIGTERM) is before
+    (tmp_path / "REQUEUE").write_text("stopped")
+    assert leaves_with(tmp_path) == 0
+    # else a script would submit a finished run for ever
+    assert not (tmp_path / "REQUEUE").exists()
 
 
 def test_a_folder_in_use_or_of_something_else_is_refused(tmp_path, caplog):
