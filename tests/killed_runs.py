@@ -27,7 +27,7 @@ BUNDLES = Path(__file__).resolve().parents[1] / "bundles"
 # The server imports once what each run needs; a command line would import for seconds, each time.
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(
-    ["monai.bundle", "monai.handlers", "monai_ssl.preflight", "monai_ssl.handlers", "timm.optim", "pandas", "monai_ssl.metrics"]
+    ["monai.bundle", "monai.handlers", "monai_ssl.preflight", "monai_ssl.handlers", "monai_ssl.metrics", "timm.optim"]
 )
 
 
