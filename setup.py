@@ -72,6 +72,7 @@ setup(
             "faiss-cpu>=1.8",
             "hypothesis>=6.100",
             "imagehash>=4.3",
+            "lightly>=1.5.8",
             "mypy>=1.11",
             "pytest>=8.2",
             "ruff>=0.6",

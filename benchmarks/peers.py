@@ -24,7 +24,9 @@ import imagehash
 import nibabel
 import numpy as np
 import pydicom
+import torch
 from PIL import Image, ImageFilter
+from torch import Tensor
 
 __all__ = [
     "imagehash_hashes",
@@ -32,6 +34,7 @@ __all__ = [
     "reference_dicom_to_png",
     "reference_nifti_to_png",
     "reference_volume_hashes",
+    "swav_paper_loss",
     "swav_views",
 ]
 
@@ -110,3 +113,29 @@ def _write_png(path: Path, image: np.ndarray) -> None:
     low, high = image.min(), image.max()
     share = np.array((image - low) / (float(high - low) + 0.00001), dtype=float)
     cv2.imwrite(str(path), 0 + share * 255)
+
+
+def swav_paper_loss(scores: Tensor, crops: int, temperature: float = 0.1, epsilon: float = 0.05) -> Tensor:
+    """Scores (crops * B, K) to the loss, by the steps of main_swav.py of facebookresearch/swav, on one process."""
+    batch, losses = len(scores) // crops, []
+    for assigned in (0, 1):
+        with torch.no_grad():
+            codes = _paper_sinkhorn(torch.exp(scores[batch * assigned : batch * (assigned + 1)] / epsilon).t())
+        terms = []
+        for other in (crop for crop in range(crops) if crop != assigned):
+            shares = torch.softmax(scores[batch * other : batch * (other + 1)] / temperature, dim=1)
+            terms.append(-torch.mean(torch.sum(codes * torch.log(shares), dim=1)))
+        losses.append(torch.stack(terms).sum() / (crops - 1))
+    return (losses[0] + losses[1]) / 2
+
+
+def _paper_sinkhorn(matrix: Tensor, iterations: int = 3) -> Tensor:
+    # The matrix itself is rescaled, rows (prototypes) then columns (samples), as the original does.
+    matrix /= torch.sum(matrix)
+    row_mass, column_mass = (torch.full((size,), 1 / size) for size in matrix.shape)
+    row_sums = torch.sum(matrix, dim=1)
+    for _ in range(iterations):
+        matrix *= (row_mass / row_sums).unsqueeze(1)
+        matrix *= (column_mass / torch.sum(matrix, dim=0)).unsqueeze(0)
+        row_sums = torch.sum(matrix, dim=1)
+    return (matrix / torch.sum(matrix, dim=0, keepdim=True)).t().float()

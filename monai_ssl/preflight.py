@@ -37,7 +37,8 @@ from torch import nn
 
 from monai_ssl.data.datasets import ImageData
 from monai_ssl.networks import load_backbone_weights
-from monai_ssl.transforms import MultiCrop, RandScaleWindow
+from monai_ssl.preflight_pretraining import pretraining_problems
+from monai_ssl.transforms import RandScaleWindow
 
 __all__ = [
     "bundle_root",
@@ -91,12 +92,12 @@ def check(data: ImageData, settings: dict[str, Any], *splits: str) -> None:
         problems += _count_problems(data, settings, splits)
     problems += _device_problems(settings)
     problems += _window_problems(settings)
-    if "crop_sizes" in settings:
-        problems += _crop_problems(settings)
     backbone = str(settings["backbone"])
     if not timm.is_model(backbone):
         near = difflib.get_close_matches(backbone.split(".")[0], timm.list_models(), n=3)
         problems.append(f"--backbone {backbone!r} is no model of timm; nearest: {', '.join(near) or 'none'}")
+    if "crop_sizes" in settings:
+        problems += pretraining_problems(data, settings)
     checkpoint = settings.get("checkpoint")
     if checkpoint is not None and not Path(checkpoint).is_file():
         problems.append(f"--checkpoint {checkpoint}: no such file; leave it out to start from random weights")
@@ -165,7 +166,10 @@ def refuse_unknown_overrides() -> None:
 
 def _number_problems(settings: dict[str, Any]) -> list[str]:
     problems = []
-    for name in ("max_epochs", "batch_size", "image_size", "in_channels", "val_interval", "learning_rate", "std"):
+    for name in (
+        *("max_epochs", "batch_size", "accumulation", "image_size", "in_channels", "val_interval"),
+        *("learning_rate", "std"),
+    ):
         value = settings.get(name, 1)
         kind, word = (int | float, "number") if name in ("learning_rate", "std") else (int, "whole number")
         if isinstance(value, bool) or not isinstance(value, kind) or not value > 0:
@@ -199,17 +203,12 @@ def _window_problems(settings: dict[str, Any]) -> list[str]:
     return []
 
 
-def _crop_problems(settings: dict[str, Any]) -> list[str]:
-    try:
-        MultiCrop(settings["crop_sizes"], settings["crop_counts"], settings["crop_scales"])
-    except (TypeError, ValueError) as error:
-        return [f"--crop_sizes, --crop_counts, --crop_scales: {error}"]
-    return []
-
-
 def _count_problems(data: ImageData, settings: dict[str, Any], splits: tuple[str, ...]) -> list[str]:
-    problems, processes, batch = [], idist.get_world_size(), settings["batch_size"]
+    problems, processes, batch = [], idist.get_world_size(), settings["batch_size"] * settings.get("accumulation", 1)
     each = "" if processes == 1 else f" in each of {processes} processes"
+    each += (
+        "" if batch == settings["batch_size"] else f" (--batch_size times --accumulation {settings['accumulation']})"
+    )
     for split in splits:
         count = data.count(split)
         if count < batch * processes:

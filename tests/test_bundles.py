@@ -355,6 +355,42 @@ def test_without_an_auc_in_validation_the_last_model_is_kept(images, tmp_path):
     assert all(torch.equal(tensor, last["network"][name]) for name, tensor in model.items())
 
 
+@pytest.mark.parametrize(
+    ("preset", "values"),
+    [
+        (
+            "swav_paper",
+            {
+                **{"prototypes": 3000, "queue_length": 0, "crop_scales": [[0.14, 1.0], [0.05, 0.14]], "flip_prob": 0.5},
+                **{"learning_rate": 4.8, "start_lr": 0.3, "final_lr": 0.0048, "max_epochs": 800, "warmup_epochs": 10},
+                **{"exclude_norms": False, "freeze_prototypes_iterations": 313, "rate_scale": 64 / 4096},
+            },
+        ),
+        (
+            "less_is_more",
+            {
+                **{"prototypes": 500, "queue_length": 0, "crop_scales": [[0.9, 1.0], [0.1, 0.33]], "flip_prob": 0.0},
+                **{"learning_rate": 0.15, "final_lr": 0.00015, "max_epochs": 800, "batch_size": 128, "mean": 0.1695},
+                **{"exclude_norms": True, "freeze_prototypes_iterations": 313, "rate_scale": 1.0},
+            },
+        ),
+    ],
+)
+def test_presets_give_the_values_of_their_papers(preset, values):
+    parser = ConfigParser()
+    parser.read_config(config("swav_pretraining", "train", preset))
+    assert {name: parser.get_parsed_content(name) for name in values} == values
+    overlay = ConfigParser.load_config_file(config("swav_pretraining", preset))
+    assert overlay.keys() <= ConfigParser.load_config_file(config("swav_pretraining", "train")).keys()
+    # and what is built follows them
+    parser.update({"device": "cpu", "dataset_dir": "absent", "backbone": "resnet10t"})
+    assert parser.get_parsed_content("network_def").prototypes.weight.shape == (values["prototypes"], 128)
+    groups = parser.get_parsed_content("optimizer").param_groups
+    assert len(groups) == (2 if values["exclude_norms"] else 1)
+    crop = parser.get_parsed_content("train::preprocessing").transforms[-1].cropper
+    assert crop.flip_prob == values["flip_prob"]
+
+
 def test_settings_name_folders_from_the_root(images, tmp_path, monkeypatch):
     monkeypatch.chdir(images.parent)
     settings = {**SMALL, "max_epochs": 1, "dataset_dir": images.name, "labels": f"{images.name}/labels.csv"}
@@ -406,8 +442,9 @@ def test_two_processes_train_one_model(images, tmp_path):
     done = command("--config_file", files, *overrides_of(settings), launcher=launcher)
     assert done.returncode == 0, done.stdout + done.stderr
     lines = [json.loads(line) for line in (tmp_path / "out/metrics.jsonl").read_text().splitlines()]
-    # 60 images, two ranks, 4 a step
+    # 60 images, two ranks, 4 a step; one rank writes
     assert [line["iteration"] for line in lines] == [7, 14]
+    assert len(list((tmp_path / "out").glob("events.*"))) == 1
     create_backbone("resnet10t").load_state_dict(torch.load(tmp_path / "out/model.pt", weights_only=True))
     again = command("--config_file", files, *overrides_of(settings), launcher=launcher)
     assert again.returncode == 0, again.stdout + again.stderr

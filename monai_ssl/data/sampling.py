@@ -44,9 +44,11 @@ class EpochBatchSampler(Sampler[list[Draw]]):
             with collective operations needs. Without it each item is drawn exactly once, as evaluation needs.
         rank: of this process, by default that of `torch.distributed` where it runs, else 0.
         world_size: number of processes, likewise.
+        multiple: with `drop_last`, an epoch has a multiple of this many batches: whole steps of an optimiser that
+            gathers gradients over several.
 
     Raises:
-        ValueError: when batch_size is below 1.
+        ValueError: when batch_size or multiple is below 1.
 
     Example:
         >>> sampler = EpochBatchSampler(5, batch_size=2, seed=0, shuffle=False)
@@ -67,12 +69,13 @@ class EpochBatchSampler(Sampler[list[Draw]]):
         pad: bool = True,
         rank: int | None = None,
         world_size: int | None = None,
+        multiple: int = 1,
     ) -> None:
-        if batch_size < 1:
-            raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+        if batch_size < 1 or multiple < 1:
+            raise ValueError(f"batch_size and multiple must be at least 1, got {batch_size} and {multiple}")
         distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
         self.length, self.batch_size, self.seed = length, batch_size, seed
-        self.shuffle, self.drop_last, self.pad = shuffle, drop_last, pad
+        self.shuffle, self.drop_last, self.pad, self.multiple = shuffle, drop_last, pad, multiple
         self.rank = rank if rank is not None else torch.distributed.get_rank() if distributed else 0
         self.world_size = (
             world_size if world_size is not None else torch.distributed.get_world_size() if distributed else 1
@@ -97,7 +100,7 @@ class EpochBatchSampler(Sampler[list[Draw]]):
 
     def __len__(self) -> int:
         if self.drop_last:
-            return self.length // self.world_size // self.batch_size
+            return self.length // self.world_size // self.batch_size // self.multiple * self.multiple
         share = -(-self.length // self.world_size) if self.pad else len(range(self.rank, self.length, self.world_size))
         return -(-share // self.batch_size)
 

@@ -9,10 +9,11 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""What MONAI's engines need to know about views."""
+"""What MONAI's engines need to know about views and mixed precision."""
 
 from __future__ import annotations
 
+from monai_ssl.engines.autocast_inferer import AutocastInferer
 from monai_ssl.engines.prepare_batch import PrepareViews
 
-__all__ = ["PrepareViews"]
+__all__ = ["AutocastInferer", "PrepareViews"]

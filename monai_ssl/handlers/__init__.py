@@ -18,6 +18,7 @@ from monai_ssl.handlers.first_batch_picture import FirstBatchPicture
 from monai_ssl.handlers.freeze import Freeze
 from monai_ssl.handlers.metrics_recorder import MetricsRecorder
 from monai_ssl.handlers.model_saver import ModelSaver, better
+from monai_ssl.handlers.optimizer_steps import OpenQueue, StepSchedule
 from monai_ssl.handlers.output_savers import EmbeddingSaver, PredictionSaver
 from monai_ssl.handlers.progress import RunProgress
 from monai_ssl.handlers.resumable_checkpoint import ResumableCheckpoint
@@ -29,8 +30,10 @@ __all__ = [
     "Freeze",
     "MetricsRecorder",
     "ModelSaver",
+    "OpenQueue",
     "PredictionSaver",
     "ResumableCheckpoint",
     "RunProgress",
+    "StepSchedule",
     "better",
 ]

@@ -20,6 +20,7 @@ import torch
 import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from monai_ssl.networks.swav import SwAVOutput
 
@@ -62,14 +63,14 @@ def sinkhorn(scores: Tensor, epsilon: float = 0.05, iterations: int = 3) -> Tens
     with torch.autocast(scores.device.type, enabled=False):
         logits = scores.float() / epsilon
         peaks = logits.amax(dim=-1, keepdim=True)
-        kernel = torch.exp(logits - peaks)
+        kernel = logits.sub_(peaks).exp_()
         sample_factors = torch.exp(peaks - _over_all_processes(peaks.amax(dim=-2, keepdim=True), "MAX"))
         for _ in range(iterations):
             mass = _over_all_processes(sample_factors.mT @ kernel, "SUM")
             # Relative to the mean mass, factors keep their size over many iterations (the scale is free).
             prototype_factors = mass.mean(dim=-1, keepdim=True) / mass.clamp_min(_LEAST_MASS)
-            sample_factors = 1 / (kernel @ prototype_factors.mT)
-        return kernel * sample_factors * prototype_factors
+            sample_factors = (kernel @ prototype_factors.mT).reciprocal_()
+        return kernel.mul_(sample_factors).mul_(prototype_factors)
 
 
 class SwAVLoss(nn.Module):
@@ -128,14 +129,22 @@ class SwAVLoss(nn.Module):
         """
         self._check(output)
         with torch.autocast(output.scores[0].device.type, enabled=False):
-            scores = torch.stack(output.scores).float()
-            codes = self._codes(scores.detach(), output.queue_scores)
-            log_probabilities = F.log_softmax(scores / self.temperature, dim=-1)
-            others = log_probabilities.sum(dim=0) - log_probabilities[list(self.assign_crops)]
-            return -(codes * others).sum(dim=-1).mean() / (len(scores) - 1)
+            codes = self._codes(output.scores, output.queue_scores)
+            wanted = self._wanted(codes, len(output.scores))
+            loss: Tensor = _CrossEntropy.apply(self.temperature, wanted, *output.scores)
+        return loss
 
-    def _codes(self, scores: Tensor, queue_scores: list[Tensor] | None) -> Tensor:
-        assigned = scores[list(self.assign_crops)]
+    @torch.no_grad()
+    def _wanted(self, codes: Tensor, crops: int) -> list[Tensor]:
+        """What each crop has to predict: the codes of all assigned crops but its own, summed and weighted."""
+        codes = codes * (1 / (len(codes) * codes.shape[1] * (crops - 1)))
+        everyones = codes.sum(dim=0)
+        own = dict(zip(self.assign_crops, codes, strict=True))
+        return [everyones - own[crop] if crop in own else everyones for crop in range(crops)]
+
+    @torch.no_grad()
+    def _codes(self, scores: list[Tensor], queue_scores: list[Tensor] | None) -> Tensor:
+        assigned = torch.stack([scores[crop] for crop in self.assign_crops]).float()
         batch = assigned.shape[1]
         if queue_scores is not None:
             assigned = torch.cat((torch.stack(queue_scores).float(), assigned), dim=1)
@@ -149,6 +158,32 @@ class SwAVLoss(nn.Module):
             )
         if output.queue_scores is not None and self.assign_crops != tuple(range(len(output.queue_scores))):
             raise ValueError(f"the queue holds crops (0, 1), got assign_crops {self.assign_crops}; set queue_length=0")
+
+
+class _CrossEntropy(torch.autograd.Function):
+    """
+    Sum over crops of -wanted . log_softmax(scores / temperature).
+
+    Crop by crop, so that a crop stays in the processor's cache, and with the gradient by hand, in fewer passes.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, temperature: float, wanted: list[Tensor], *scores: Tensor) -> Tensor:
+        log_p = [F.log_softmax(crop.float() / temperature, dim=1) for crop in scores]
+        ctx.save_for_backward(*log_p, *wanted)
+        ctx.temperature, ctx.dtype = temperature, scores[0].dtype
+        agreement = [torch.dot(log_q.flatten(), codes.flatten()) for log_q, codes in zip(log_p, wanted, strict=True)]
+        return -torch.stack(agreement).sum()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor | None, ...]:
+        scale, crops = grad_output / ctx.temperature, len(ctx.saved_tensors) // 2
+        gradients = [
+            log_q.exp().mul_(codes.sum(dim=1, keepdim=True)).sub_(codes).mul_(scale).to(ctx.dtype)
+            for log_q, codes in zip(ctx.saved_tensors[:crops], ctx.saved_tensors[crops:], strict=True)
+        ]
+        return None, None, *gradients
 
 
 def _over_all_processes(values: Tensor, operation: Literal["MAX", "SUM"]) -> Tensor:

@@ -14,6 +14,7 @@
 from monai_ssl.networks.backbones import classifier_names, create_backbone
 from monai_ssl.networks.checkpoints import CheckpointMismatchError, LoadReport, load_backbone_weights
 from monai_ssl.networks.embedder import Embedder
+from monai_ssl.networks.execution import checkpoint_activations, compile_backbone
 from monai_ssl.networks.swav import SwAVNet, SwAVOutput
 
 __all__ = [
@@ -22,7 +23,9 @@ __all__ = [
     "LoadReport",
     "SwAVNet",
     "SwAVOutput",
+    "checkpoint_activations",
     "classifier_names",
+    "compile_backbone",
     "create_backbone",
     "load_backbone_weights",
 ]

@@ -57,6 +57,9 @@ class SwAVNet(nn.Module):
         queue_length: Q, past projections kept per process for each of the first two crops, to make the assignments of
             a small batch meaningful; 0 for none. Used once it is full; each process of a distributed run has its own.
 
+    Attributes:
+        queue_open: False keeps the queue as it is, and unused; see `monai_ssl.handlers.OpenQueue`.
+
     Raises:
         ValueError: when an argument is out of range.
 
@@ -88,6 +91,7 @@ class SwAVNet(nn.Module):
         self.projection_head = _projection_head(_width(backbone), hidden_dim, output_dim)
         self.prototypes = nn.Linear(output_dim, prototypes, bias=False)
         self.register_buffer("queue", torch.zeros(_QUEUED_CROPS, queue_length, output_dim))
+        self.queue_open = True
         # DistributedDataParallel copies rank 0's buffers to all before each step, but a queue belongs to its rank.
         self._ddp_params_and_buffers_to_ignore = ["queue"]
 
@@ -121,7 +125,7 @@ class SwAVNet(nn.Module):
     @torch.no_grad()
     def _advance_queue(self, embeddings: Sequence[Tensor], weights: Tensor) -> list[Tensor] | None:
         length = self.queue.shape[1]
-        if length == 0:
+        if length == 0 or not self.queue_open:
             return None
         # Embeddings are unit vectors, so a last row that is not zero says that the queue has been filled.
         full = bool(self.queue[:, -1].any())

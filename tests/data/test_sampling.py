@@ -86,3 +86,15 @@ def test_items_do_not_depend_on_the_workers(workers):
     np.testing.assert_array_equal(alone, epoch(1, workers))
     assert not np.array_equal(alone, epoch(2, 0))
     assert len(np.unique(alone)) == alone.size
+
+
+@pytest.mark.parametrize("world_size", [1, 2])
+def test_an_epoch_is_a_multiple_of_the_batches_of_a_step(world_size):
+    samplers = [
+        EpochBatchSampler(47, 4, drop_last=True, multiple=3, rank=rank, world_size=world_size)
+        for rank in range(world_size)
+    ]
+    batches = [list(sampler) for sampler in samplers]
+    assert [len(shared) for shared in batches] == [9 if world_size == 1 else 3] * world_size
+    drawn = [index for shared in batches for batch in shared for _, index in batch]
+    assert len(set(drawn)) == len(drawn) == 36 - 12 * (world_size - 1)

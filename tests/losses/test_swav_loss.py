@@ -106,12 +106,25 @@ def test_loss_and_gradient_equal_the_loop_of_the_paper(queue: int) -> None:
     torch.testing.assert_close(gradients, torch.autograd.grad(expected, leaves), rtol=1e-4, atol=1e-6)
 
 
-def test_loss_equals_lightlys() -> None:
-    lightly = pytest.importorskip("lightly.loss", reason="lightly is not installed")
+@pytest.mark.parametrize("queue", [0, 24])
+def test_codes_loss_and_gradient_equal_lightlys(queue: int) -> None:
+    lightly = pytest.importorskip("lightly.loss.swav_loss", reason="lightly is not installed")
     torch.manual_seed(0)
-    scores = [cosines(6, 30) for _ in range(5)]
-    expected = lightly.SwaVLoss(temperature=0.1, sinkhorn_iterations=3, sinkhorn_epsilon=0.05)(scores[:2], scores[2:])
-    torch.testing.assert_close(SwAVLoss()(SwAVOutput(scores)), expected, rtol=1e-5, atol=1e-5)
+    scores = [cosines(6, 30).requires_grad_() for _ in range(5)]
+    queued = [cosines(queue, 30), cosines(queue, 30)] if queue else None
+    torch.testing.assert_close(sinkhorn(scores[0]), lightly.sinkhorn(scores[0].detach()), rtol=1e-5, atol=1e-5)
+    loss = SwAVLoss()(SwAVOutput(scores, queued))
+    expected = lightly.SwaVLoss()(scores[:2], scores[2:], queued).squeeze()
+    torch.testing.assert_close(loss, expected, rtol=1e-5, atol=1e-5)
+    gradients = torch.autograd.grad(loss, scores)
+    torch.testing.assert_close(gradients, torch.autograd.grad(expected, scores), rtol=1e-5, atol=1e-5)
+
+
+def test_a_loss_that_is_scaled_has_scaled_gradients() -> None:
+    scores = [cosines(6, 30).requires_grad_() for _ in range(3)]
+    loss = SwAVLoss()(SwAVOutput(scores))
+    once, scaled = (torch.autograd.grad(loss * scale, scores, retain_graph=True) for scale in (1, 1024))
+    torch.testing.assert_close(scaled, [gradient * 1024 for gradient in once])
 
 
 def test_equal_scores_cost_ln_k() -> None:

@@ -91,3 +91,26 @@ def test_lars_adapts_weights_and_leaves_biases_and_norms_to_plain_sgd() -> None:
     for ours, theirs in zip(network.parameters(), slow.parameters(), strict=True):
         torch.testing.assert_close(ours, theirs)
     torch.optim.Optimizer.load_state_dict(optimizer, optimizer.state_dict())
+
+
+def test_without_exclusion_lars_is_larc_on_all_parameters_as_in_the_original() -> None:
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Linear(4, 5), nn.BatchNorm1d(5), nn.Linear(5, 2))
+    slow = copy.deepcopy(network)
+    nn.init.constant_(network[1].bias, 0.1)
+    nn.init.constant_(slow[1].bias, 0.1)  # LARC leaves alone, and Lars decays, what is exactly zero
+    optimizer = Lars(parameter_groups(network, 1e-6, exclude_norms=False), lr=0.3, momentum=0.9)
+    peer = torch.optim.SGD(slow.parameters(), lr=0.3, momentum=0.9)
+    for _ in range(3):
+        batch = torch.randn(8, 4)
+        for model in (network, slow):
+            model.zero_grad()
+            model(batch).square().mean().backward()
+        with torch.no_grad():
+            for weight in slow.parameters():
+                ratio = 1e-3 * weight.norm() / (weight.grad.norm() + 1e-6 * weight.norm() + 1e-8)
+                weight.grad.add_(weight, alpha=1e-6).mul_(ratio)
+        optimizer.step()
+        peer.step()
+    for ours, theirs in zip(network.parameters(), slow.parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs)

@@ -1,0 +1,174 @@
+# Copyright (c) monai_ssl contributors
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""What would stop or spoil a SwAV pre-training after hours, found before it starts."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+import ignite.distributed as idist
+import numpy as np
+import timm
+import torch
+from PIL import Image
+
+from monai_ssl.data.datasets import ImageData
+from monai_ssl.networks import create_backbone
+from monai_ssl.transforms import MultiCrop
+
+__all__ = ["pretraining_problems"]
+
+logger = logging.getLogger(__name__)
+
+_LEAST = {
+    **{"hidden_dim": 0, "embedding_dim": 1, "prototypes": 2, "queue_length": 0, "queue_start_epoch": 0},
+    **{"freeze_prototypes_iterations": 0, "sinkhorn_iterations": 1},
+}
+_SAMPLED = 500  # images whose sizes are looked at
+
+
+def pretraining_problems(data: ImageData, settings: dict[str, Any]) -> list[str]:
+    """
+    All that is wrong with the settings of a pre-training, one line each; what is only unwise is logged as a warning.
+
+    Args:
+        data: what will be trained on.
+        settings: of the bundle; those that are there are checked.
+    """
+    problems = [
+        f"--{name} must be a whole number of at least {least}, got {settings[name]!r}"
+        for name, least in _LEAST.items()
+        if name in settings and not _whole(settings[name], least)
+    ]
+    problems += _precision_problems(settings)
+    if settings.get("compile") and settings.get("gradient_checkpointing"):
+        problems.append("--compile and --gradient_checkpointing do not go together; leave one out")
+    crops = _crop_problems(settings)
+    problems += crops
+    if not crops:
+        problems += _backbone_problems(settings) + _size_problems(data, settings["crop_sizes"])
+    if _whole(settings.get("batch_size"), 1) and not problems:
+        problems += _queue_problems(settings)
+    return problems
+
+
+def _whole(value: Any, least: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+def _precision_problems(settings: dict[str, Any]) -> list[str]:
+    kind = settings.get("amp_dtype", "bfloat16")
+    if kind not in ("bfloat16", "float16"):
+        return [f"--amp_dtype must be bfloat16 or float16, got {kind!r}"]
+    on_gpu = str(settings.get("device", "cpu")).startswith("cuda")
+    if settings.get("amp") and kind == "float16" and not on_gpu:
+        return ["--amp_dtype float16 needs a GPU; give bfloat16, or --amp False"]
+    if settings.get("amp") and kind == "bfloat16" and on_gpu and not torch.cuda.is_bf16_supported():
+        return ["--amp_dtype bfloat16 is not known to this GPU; give float16"]
+    return []
+
+
+def _crop_problems(settings: dict[str, Any]) -> list[str]:
+    try:
+        MultiCrop(settings["crop_sizes"], settings["crop_counts"], settings["crop_scales"])
+    except (TypeError, ValueError) as error:
+        return [f"--crop_sizes, --crop_counts, --crop_scales: {error}"]
+    if sum(settings["crop_counts"]) < 2:
+        return [
+            f"--crop_counts must give two crops or more, got {settings['crop_counts']}: one is predicted from another"
+        ]
+    return []
+
+
+def _backbone_problems(settings: dict[str, Any]) -> list[str]:
+    """Whether the backbone takes crops of these sizes, tried without weights and without arithmetic."""
+    name, channels = str(settings["backbone"]), settings.get("in_channels", 1)
+    if not timm.is_model(name):
+        return []  # said elsewhere
+    try:
+        with torch.device("meta"), torch.no_grad():
+            backbone = create_backbone(name, channels).eval()
+            if settings.get("gradient_checkpointing"):
+                backbone.set_grad_checkpointing(True)  # type: ignore[operator]
+    except ValueError as error:
+        return [f"--backbone: {error}"]
+    except (AssertionError, AttributeError) as error:
+        return [f"--gradient_checkpointing: timm has none for {name} ({error}); leave it out"]
+    except (NotImplementedError, RuntimeError):
+        return []  # not every architecture can be built without memory
+    problems = []
+    for size in settings["crop_sizes"]:
+        try:
+            with torch.no_grad():
+                backbone(torch.zeros(1, channels, size, size, device="meta"))
+        except NotImplementedError:
+            continue
+        except Exception as error:  # each architecture has errors of its own
+            patch = getattr(getattr(backbone, "patch_embed", None), "patch_size", None)
+            advice = (
+                f"give multiples of {patch[0]} as --crop_sizes" if patch else "give other --crop_sizes or --backbone"
+            )
+            problems.append(
+                f"--backbone {name} cannot take crops of {size} px ({str(error).splitlines()[0]}); {advice}"
+            )
+    return problems
+
+
+def _size_problems(data: ImageData, crop_sizes: Sequence[int]) -> list[str]:
+    files = data.table["file"].drop_duplicates()
+    some = files.iloc[np.unique(np.linspace(0, len(files) - 1, _SAMPLED).astype(int))] if len(files) else files
+    sides = [side for side in map(_shorter_side, some) if side]
+    too_small = [side for side in sides if side < max(crop_sizes)]
+    if not too_small:
+        return []
+    what = f"crops of {max(crop_sizes)} px are larger than {len(too_small)} of {len(sides)} images looked at"
+    what += f" (the smallest has {min(too_small)} px): enlarging adds no detail; lower --image_size"
+    if len(too_small) == len(sides):
+        return [what]
+    logger.warning("%s", what)
+    return []
+
+
+def _shorter_side(file: str) -> int | None:
+    """In pixels, from the file's header; None where that cannot be read, which loading will tell."""
+    try:
+        if file.endswith(".npy"):
+            return min(np.load(file, mmap_mode="r").shape[-2:])
+        with Image.open(file) as image:
+            return min(image.size)
+    except (OSError, ValueError):
+        return None
+
+
+def _queue_problems(settings: dict[str, Any]) -> list[str]:
+    queue, prototypes = settings.get("queue_length", 0), settings.get("prototypes", 2)
+    batch = settings["batch_size"] * idist.get_world_size()
+    if queue % batch:
+        near = sorted({queue // batch * batch, -(-queue // batch) * batch} - {0})
+        return [
+            f"--queue_length {queue} is no multiple of the {batch} images that all processes take at a time; give "
+            f"{' or '.join(map(str, near))}, or 0 for none"
+        ]
+    used = queue if settings.get("queue_start_epoch", 0) < settings.get("max_epochs", 1) else 0
+    if batch + used < prototypes:
+        late = f" (the queue starts after epoch {settings['queue_start_epoch']}, too late)" if queue > used else ""
+        logger.warning(
+            "%d images are shared out evenly to %d prototypes%s: codes of so few are noise; give --queue_length %d or "
+            "more, fewer --prototypes, or a larger --batch_size",
+            batch + used,
+            prototypes,
+            late,
+            -(-(prototypes - batch) // batch) * batch,
+        )
+    return []
