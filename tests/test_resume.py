@@ -31,7 +31,8 @@ from killed_runs import BUNDLES, AtIteration, Ticks, ended, kill_worker, start, 
 COMMON = {"image_size": 32, "backbone": "test_resnet", "device": "cpu", "batch_size": 4, "max_epochs": 3}
 SWAV = {
     **COMMON,
-    **{"hidden_dim": 16, "embedding_dim": 8, "prototypes": 6, "freeze_prototypes_iterations": 2, "queue_length": 8},
+    **{"hidden_dim": 16, "embedding_dim": 8, "prototypes": 6, "freeze_prototypes_iterations": 2},
+    **{"queue_length": 8, "queue_start_epoch": 0},
 }
 TUNING = {**COMMON, "dropout": 0.5, "freeze_epochs": 1}
 
