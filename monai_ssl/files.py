@@ -17,6 +17,7 @@ import csv
 import hashlib
 import json
 import os
+import secrets
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,6 +36,7 @@ __all__ = [
     "folder_problem",
     "lock_folder",
     "read_table",
+    "remove_partials",
     "write_json",
     "write_rows",
     "write_table",
@@ -45,7 +47,7 @@ _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\u
 
 
 @contextmanager
-def atomic_path(path: str | os.PathLike, *, private: bool = False) -> Iterator[Path]:
+def atomic_path(path: str | os.PathLike, *, private: bool = False, shared: bool = False) -> Iterator[Path]:
     """
     A temporary sibling to write to, which takes the final name only when the block ends without an error.
 
@@ -55,6 +57,8 @@ def atomic_path(path: str | os.PathLike, *, private: bool = False) -> Iterator[P
     Args:
         path: the final name. Its folder is made when absent.
         private: mode 0600, from before the first byte is written.
+        shared: processes, of several machines perhaps, may write it at once: each to a temporary name of its own, which
+            a killed one leaves behind; it ends in `.partial`.
 
     Example:
         >>> with atomic_path("table.csv") as partial:  # doctest: +SKIP
@@ -62,7 +66,8 @@ def atomic_path(path: str | os.PathLike, *, private: bool = False) -> Iterator[P
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
+    own = f".{secrets.token_hex(8)}" if shared else ""
+    partial = path.with_name(f".{path.name}{own}.partial")
     try:
         if private:
             partial.unlink(missing_ok=True)  # the remains of a killed process may be open to others
@@ -72,6 +77,12 @@ def atomic_path(path: str | os.PathLike, *, private: bool = False) -> Iterator[P
             os.fsync(file.fileno())
         os.replace(partial, path)
     finally:
+        partial.unlink(missing_ok=True)
+
+
+def remove_partials(folder: Path) -> None:
+    """Remove what killed processes left in a folder and those below it; who still writes there fails."""
+    for partial in folder.rglob(".*.partial"):
         partial.unlink(missing_ok=True)
 
 

@@ -188,6 +188,20 @@ def test_check_of_headers_says_so_and_of_nothing_ends_with_2(source, tmp_path):
     assert run("check", source, "--workers", 1).exit_code == 2
 
 
+def test_scheduler_prints_what_processes_print(source, tmp_path):
+    distributed = pytest.importorskip("dask.distributed")
+    options = ("--reduce", "every_n:3", "--workers", 1)
+    here = run("slice", source, tmp_path / "here", *options)
+    cluster = {"n_workers": 1, "processes": False, "protocol": "tcp://", "dashboard_address": "127.0.0.1:0"}
+    with distributed.LocalCluster(**cluster) as cluster:
+        there = run("slice", source, tmp_path / "there", *options, "--scheduler", cluster.scheduler_address)
+    assert there.exit_code == 0
+    assert there.stdout == here.stdout.replace(str(tmp_path / "here"), str(tmp_path / "there"))
+    nowhere = run("slice", source, tmp_path / "nowhere", "--scheduler", "tcp:nowhere")
+    assert nowhere.exit_code == 2
+    assert re.fullmatch(r"error: scheduler tcp:nowhere cannot be reached .*: dask scheduler\n", nowhere.stderr)
+
+
 @pytest.mark.parametrize(("word", "window"), [("bone", "bone"), ("-160,240", (-160, 240)), ("minmax", "minmax")])
 def test_export_writes_the_pictures_of_the_function(source, tmp_path, word, window):
     store = slice_volumes(source, tmp_path / "store", workers=1)

@@ -37,6 +37,17 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
     assert [entry.name for entry in path.parent.iterdir()] == ["table.csv"]
 
 
+def test_two_writers_of_one_file_do_not_meet(tmp_path):
+    path = tmp_path / "table.csv"
+    with atomic_path(path, shared=True) as slow:
+        slow.write_text("slow")
+        with atomic_path(path, shared=True) as fast:
+            fast.write_text("fast")
+        assert path.read_text() == "fast"
+    assert path.read_text() == "slow"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["table.csv"]
+
+
 def test_table_round_trip_keeps_text_to_the_letter(tmp_path):
     names = ["007", "NA", "1e5", "nan", "", 'Müller, "A"', "true"]
     table = pd.DataFrame({"patient": names, "value": [0.1 + 0.2, 1e-300, float("nan"), 3, -4, 5.5, 1 / 3]})

@@ -26,7 +26,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from monai_ssl.data.name_order import NAME_RANK
-from monai_ssl.data.parallel import make_executor, run_all
+from monai_ssl.data.parallel import Width, make_executor, run_all
 from monai_ssl.data.slice_store import SliceStore
 from monai_ssl.data.stored_slices import StoredSlices
 from monai_ssl.files import atomic_path
@@ -113,9 +113,9 @@ def choose(
             for group, rows in table.groupby(scope, sort=False)
             if changed is None or fraction is not None or group in changed
         ]
-    folders = (store.path,) if newer is None else (newer, store.path)
+    folders = tuple(folder.absolute() for folder in (newer, store.path) if folder)  # workers may be in another one
     apart = STRATEGIES[name].compares == "images"  # the rest takes less time than sending it
-    with make_executor(workers if apart else 1, scheduler if apart else None) as (executor, width):
+    with make_executor(workers if apart else 1, scheduler if apart else None, folders=folders) as (executor, width):
         reduce = partial(_reduce, store, folders, groups, scope, name, executor, width)
         if fraction is None:
             reduction = reduce(parse_strategy(strategy)[1])
@@ -158,7 +158,7 @@ def _reduce(
     scope: str,
     name: str,
     executor: Executor,
-    width: int,
+    width: Width,
     number: float,
 ) -> Reduction:
     exemplar = pd.Index(store.table["slice"]).get_indexer(store.table["exemplar"])

@@ -18,22 +18,26 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
+from pathlib import Path
 from typing import Any, TypeVar
 
 import cv2
 from threadpoolctl import threadpool_limits
 
-__all__ = ["WORTH_A_PROCESS", "SerialExecutor", "check_workers", "make_executor", "run_all"]
+__all__ = ["WORTH_A_PROCESS", "SerialExecutor", "Width", "check_workers", "make_executor", "one_thread", "run_all"]
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
+# How many tasks run at once; machines may come and go meanwhile.
+Width = int | Callable[[], int]
 
 # Voxels that this process works through while a new one would only start.
 WORTH_A_PROCESS = 2 * 10**8
+_GLANCE = 10  # seconds
 
 
 class SerialExecutor(Executor):
@@ -79,8 +83,8 @@ class _Pool(ProcessPoolExecutor):
 
 @contextmanager
 def make_executor(
-    workers: int | None, scheduler: str | None = None, tasks: int | None = None
-) -> Iterator[tuple[Executor, int]]:
+    workers: int | None, scheduler: str | None = None, tasks: int | None = None, folders: Sequence[Path] = ()
+) -> Iterator[tuple[Executor, Width]]:
     """
     An executor, and how many tasks it runs at once. Each runs on one thread; processes start as tasks are submitted.
 
@@ -88,35 +92,24 @@ def make_executor(
         workers: processes; None for one per CPU, 1 for this process.
         scheduler: address of a dask scheduler, such as "tcp://host:8786", whose workers see the same folders.
         tasks: no more processes than this, where it is known already.
+        folders: absolute paths that all workers of the scheduler must see.
 
     Raises:
         ValueError: for a bad number of workers; when `scheduler` is given and cannot be reached, or `dask.distributed`
             is not installed.
+        OSError: when the scheduler is lost on the way, or its workers die.
     """
     check_workers(workers)
     if scheduler is not None:
-        try:
-            from dask.distributed import Client
-        except ImportError as error:
-            raise ValueError("a scheduler needs dask: pip install 'monai_ssl[dask]'") from error
-        try:
-            client = Client(scheduler)
-        except (OSError, ValueError) as error:
-            raise ValueError(
-                f"scheduler {scheduler} cannot be reached ({error}); start one with: dask scheduler"
-            ) from None
-        with client, client.get_executor() as executor:
-            yield executor, max(1, sum(client.nthreads().values()))
+        from monai_ssl.data.cluster import open_cluster
+
+        with open_cluster(scheduler, folders) as cluster:
+            yield cluster, cluster.width
         return
     count = workers or os.cpu_count() or 1
     if min(count, count if tasks is None else tasks) <= 1:
-        threads = cv2.getNumThreads()
-        with SerialExecutor() as serial, threadpool_limits(1):
-            cv2.setNumThreads(1)
-            try:
-                yield serial, 1
-            finally:
-                cv2.setNumThreads(threads)
+        with SerialExecutor() as serial, one_thread():
+            yield serial, 1
         return
     # Forking a process that has threads (numba, torch) can hang.
     context = multiprocessing.get_context("spawn")
@@ -124,8 +117,20 @@ def make_executor(
         yield pool, count
 
 
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Keep libraries to one thread, of those that are loaded already."""
+    threads = cv2.getNumThreads()
+    with threadpool_limits(1):
+        cv2.setNumThreads(1)
+        try:
+            yield
+        finally:
+            cv2.setNumThreads(threads)
+
+
 def run_all(
-    executor: Executor, width: int, function: Callable[[Task], Result], tasks: Iterable[Task]
+    executor: Executor, width: Width, function: Callable[[Task], Result], tasks: Iterable[Task]
 ) -> Iterator[Result]:
     """
     The results of `function` over `tasks`, as they come; only twice `width` tasks are in the executor at a time.
@@ -138,12 +143,13 @@ def run_all(
     exhausted = False
     try:
         while pending or not exhausted:
-            while not exhausted and len(pending) < (2 * width if width > 1 else 1):
+            count = width() if callable(width) else width
+            while not exhausted and len(pending) < (2 * count if count > 1 else 1):
                 task = next(tasks, None)
                 exhausted = task is None
                 if task is not None:
                     pending.add(executor.submit(function, task))
-            done, pending = wait(pending, return_when=FIRST_COMPLETED)
+            done, pending = wait(pending, _GLANCE, FIRST_COMPLETED)
             for future in done:
                 yield future.result()
     except BrokenExecutor as error:
@@ -158,6 +164,7 @@ def run_all(
 
 def _become_worker() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.environ["OMP_NUM_THREADS"] = "1"  # torch comes with the first task that needs it
     threadpool_limits(1)
     cv2.setNumThreads(1)
     threading.Thread(target=_end_with_parent, daemon=True).start()

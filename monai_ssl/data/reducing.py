@@ -61,7 +61,8 @@ def reduce_store(
         backbone: architecture for `embedding`, where the store has no features yet.
         checkpoint: its weights.
         workers: processes for `ssim` and `mi`; None for one per CPU.
-        scheduler: address of a dask scheduler to run those on instead.
+        scheduler: address of a dask scheduler to run those on instead; its workers must see the store under the same
+            absolute path.
 
     Returns:
         The store as it is now.

@@ -17,13 +17,13 @@ from __future__ import annotations
 import csv
 import json
 import os
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from monai_ssl.data.pseudonyms import Pseudonyms
 from monai_ssl.data.volume import Volume
-from monai_ssl.files import atomic_path
 
 __all__ = [
     "COLUMNS",
@@ -31,6 +31,7 @@ __all__ = [
     "PSEUDONYM",
     "VOLUME_FOLDER",
     "Part",
+    "await_parts",
     "part_file",
     "read_part",
     "sign",
@@ -40,6 +41,7 @@ __all__ = [
 PART_FOLDER = ".parts"
 VOLUME_FOLDER = "volumes"
 PSEUDONYM = "[0-9a-f]" * 16  # for glob
+_LATE = 120  # seconds
 # Of slices.csv; the last four are the statistics.
 COLUMNS = (
     *("slice", "volume", "patient", "index", "position_mm", "kept", "exemplar", "distance", "hash", "file", "row"),
@@ -80,10 +82,9 @@ class Part:
     nameless: bool = False
     notes: Sequence[Sequence[str]] = ()
 
-    def write(self, path: Path) -> None:
-        """Write it, atomically."""
-        with atomic_path(path) as partial:
-            partial.write_text(json.dumps(asdict(self)), encoding="ascii")
+    def to_bytes(self) -> bytes:
+        """What `read_part` reads."""
+        return json.dumps(asdict(self)).encode("ascii")
 
     def holds(self, signature: str, max_gib: float, volume: Path) -> bool:
         """Whether it is still true: the source is unchanged, and its file of slices whole or the limit the same."""
@@ -105,6 +106,26 @@ def read_part(path: Path) -> Part | None:
         return Part(**json.loads(path.read_text(encoding="ascii")))
     except (OSError, ValueError, TypeError):
         return None
+
+
+def await_parts(output: Path, names: Collection[str]) -> None:
+    """
+    Wait until the parts of these volumes show here: on a network disk, those that others wrote may after a minute.
+
+    Raises:
+        OSError: when they do not.
+    """
+    until = time.monotonic() + _LATE
+    while missing := sum(not part_file(output, name).is_file() for name in names):
+        if time.monotonic() > until:
+            raise OSError(
+                f"{missing} volumes were sliced by others, and nothing of it shows here; the folder must lie on a disk "
+                "that all machines share"
+            )
+        time.sleep(1)
+        change = output / PART_FOLDER / "look"  # one of ours makes a network disk look for those of others
+        change.touch()
+        change.unlink()
 
 
 def part_file(output: Path, name: str) -> Path:

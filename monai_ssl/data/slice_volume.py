@@ -17,6 +17,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -28,7 +30,7 @@ from numpy.lib import format as npy
 from monai_ssl.data.name_order import NAME_RANK
 from monai_ssl.data.resampling import resample
 from monai_ssl.data.slice_parts import COLUMNS, VOLUME_FOLDER, Part, part_file, volume_file
-from monai_ssl.data.stored_slices import feature_file, seed_of, write_features
+from monai_ssl.data.stored_slices import feature_file, seed_of
 from monai_ssl.data.volume import Volume
 from monai_ssl.data.voxels import RejectedVolumeError, Rejection, Voxels
 from monai_ssl.files import atomic_path, write_through
@@ -70,14 +72,16 @@ class SliceOptions:
 @dataclass(frozen=True)
 class SliceTask:
     """
-    A volume, its pseudonyms, the signature of its files and what to do with it; `output` is the store's folder, `ranks`
-    are its `name_ranks` where slices are compared in order of names.
+    A volume, its pseudonyms, the signature of its files and what to do with it; `mark` is a file that is there as
+    long as the run, `output` the store's folder, `ranks` are its `name_ranks` where slices are compared in order of
+    names.
     """
 
     volume: Volume
     name: str
     patient: str
     signature: str
+    mark: Path
     output: Path
     options: SliceOptions
     ranks: np.ndarray | None = None
@@ -107,7 +111,7 @@ def store_volume(task: SliceTask) -> int:
         reason = f"cannot be sliced ({type(error).__name__}: {str(error)[:200]})"
         return _refuse(task, Rejection(task.volume.name, reason))
     file = volume_file(task.output, task.name)
-    with atomic_path(file) as partial, open(partial, "wb") as stream:
+    with _writing(task, file) as stream:
         _write_images(stream, images, kept, task.options.resize)
     part = Part(
         signature=task.signature,
@@ -119,7 +123,7 @@ def store_volume(task: SliceTask) -> int:
         size=file.stat().st_size,
         warnings=[(task.volume.name, warning) for warning in voxels.warnings],
     )
-    part.write(part_file(task.output, task.name))
+    _write_part(task, part)
     return len(images)
 
 
@@ -130,8 +134,28 @@ def _refuse(task: SliceTask, rejection: Rejection) -> int:
         patient=task.patient,
         rejection=(rejection.file, rejection.reason),
     )
-    part.write(part_file(task.output, task.name))
+    _write_part(task, part)
     return 0
+
+
+def _write_part(task: SliceTask, part: Part) -> None:
+    with _writing(task, part_file(task.output, task.name)) as stream:
+        stream.write(part.to_bytes())
+
+
+@contextmanager
+def _writing(task: SliceTask, file: Path) -> Iterator[BinaryIO]:
+    # A worker that was given up may still be at it: beside the one that has the task now, or after the run.
+    _check_run(task)
+    with atomic_path(file, shared=True) as partial:
+        with open(partial, "wb") as stream:
+            yield stream
+        _check_run(task)
+
+
+def _check_run(task: SliceTask) -> None:
+    if not task.mark.exists():
+        raise OSError(f"{task.output}: the run is over, or this machine has another folder of that name")
 
 
 def _read(task: SliceTask) -> Voxels:
@@ -190,7 +214,8 @@ def _reduce(task: SliceTask, images: np.ndarray, hashes: np.ndarray, ranks: np.n
     name, number = parse_strategy(options.reduce)
     reduction = select_in_order(slices, name, number, None if ranks is None else np.argsort(ranks))
     if options.features is not None:
-        write_features(feature_file(task.output, options.features, task.name), slices.features)
+        with _writing(task, feature_file(task.output, options.features, task.name)) as stream:
+            np.save(stream, slices.features, allow_pickle=False)
     return reduction
 
 

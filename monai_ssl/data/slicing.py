@@ -118,7 +118,9 @@ def slice_volumes(
         workers: processes; None for one per CPU where there is enough to do, 1 for this process. Each holds one volume
             at a time. More than one are started by "spawn", so a script that calls this needs
             `if __name__ == "__main__":`.
-        scheduler: address of a dask scheduler, "tcp://host:8786", to run on its workers instead.
+        scheduler: address of a dask scheduler, "tcp://host:8786", to run on its workers instead. They must see both
+            folders under the same absolute paths; each process takes one volume at a time. One that dies is made up
+            for.
         update: bring the finished store in `output_dir` up to date with the input. Volumes that are new there or whose
             files changed are sliced, those that came from this input and are there no more are dropped, and those that
             came from another input stay, with their rows of all tables. The store is then reduced as it was last. Where
@@ -132,8 +134,8 @@ def slice_volumes(
         ValueError: for bad arguments, all at once and before any work; when all was refused; when another process is at
             work in `output_dir`, or a run with other arguments was stopped there; when an update would keep a slice
             that was never stored, and leaves the store as it was.
-        OSError: when the store cannot be written, such as on a full disk. What is done then opens as an unfinished
-            store, and the same command goes on.
+        OSError: when the store cannot be written, such as on a full disk, or the scheduler is lost. What is done then
+            opens as an unfinished store, and the same command goes on.
 
     Example:
         >>> store = slice_volumes("dicom", "slices", labels="labels.csv")  # doctest: +SKIP
@@ -178,7 +180,8 @@ def slice_volumes(
 
 def _slice(run: SlicingRun, source: Path, workers: int | None, scheduler: str | None) -> None:
     options = run.options
-    with make_executor(workers, scheduler) as (executor, width):
+    source = source.absolute()  # workers may be in another folder
+    with make_executor(workers, scheduler, folders=(source, run.output.absolute())) as (executor, width):
         volumes, rejections = find_volumes(
             source,
             include=options.include,

@@ -25,7 +25,7 @@ from monai_ssl.data.limits import check_limit
 from monai_ssl.data.parallel import check_workers
 from monai_ssl.data.pseudonyms import KEY_FILE, read_key
 from monai_ssl.data.slice_parts import VOLUME_FOLDER
-from monai_ssl.data.slicing_run import STATE_FILE, finished_already
+from monai_ssl.data.slicing_state import STATE_FILE, finished_already
 from monai_ssl.data.slicing_update import update_problem
 from monai_ssl.data.store_swap import UPDATE_FOLDER
 from monai_ssl.data.stored_slices import make_embedder

@@ -24,45 +24,31 @@ from monai_ssl import __version__
 from monai_ssl.data.label_join import SourceLabels
 from monai_ssl.data.name_order import name_ranks
 from monai_ssl.data.pseudonyms import Pseudonyms, load_key
-from monai_ssl.data.slice_parts import PART_FOLDER, PSEUDONYM, VOLUME_FOLDER, part_file, read_part, sign, volume_file
+from monai_ssl.data.slice_parts import (
+    PART_FOLDER,
+    PSEUDONYM,
+    VOLUME_FOLDER,
+    await_parts,
+    part_file,
+    read_part,
+    sign,
+    volume_file,
+)
 from monai_ssl.data.slice_record import RECORD_FILE
 from monai_ssl.data.slice_tables import TABLES, Findings, label_columns, write_tables
 from monai_ssl.data.slice_volume import SliceOptions, SliceTask
+from monai_ssl.data.slicing_state import STATE_FILE, differences, finished_already, is_finished
 from monai_ssl.data.volume import Volume, no_patient
 from monai_ssl.data.voxels import Rejection
-from monai_ssl.files import write_json
+from monai_ssl.files import remove_partials, write_json
 
-__all__ = ["STATE_FILE", "SlicingRun", "differences", "finished_already", "is_finished"]
+__all__ = ["SlicingRun"]
 
-STATE_FILE = ".slicing.json"
 _FORMAT_VERSION = 1
 _OTHER_PATIENT = "the labels table names another patient than the files, which count"
 # More than a line of slices.csv or labels.csv takes, a line of the other tables, the other files of a store.
 _LINE_BYTES, _TEXT_BYTES, _OTHER_BYTES = 256, 1024, 1 << 16
 _MOST_SLICES = 10_000
-
-
-def is_finished(output: Path) -> bool:
-    """Whether a folder holds a store that is whole."""
-    file = output / "store.json"
-    return file.is_file() and json.loads(file.read_text(encoding="utf-8")).get("complete", True)
-
-
-def finished_already(output: Path) -> str:
-    """What to tell whoever slices into a finished store."""
-    return (
-        f"{output}: already holds a finished store; use it as it is, bring it up to date with the input by --update "
-        "(update=True), or choose another folder"
-    )
-
-
-def differences(before: dict[str, Any], now: dict[str, Any]) -> str:
-    """In which arguments two runs differ, as an error tells it; empty when in none."""
-    return "; ".join(
-        "another input" if name == "input" else f"{name} was {before.get(name)}, now {value}"
-        for name, value in now.items()
-        if before.get(name) != value
-    )
 
 
 class SlicingRun:
@@ -136,9 +122,7 @@ class SlicingRun:
                 f"{self.output}: slicing was stopped here, and began with other arguments: {differences(begun, asked)};"
                 " repeat the command that began it, or choose another folder"
             )
-        for folder in (self.output, self.output / VOLUME_FOLDER, parts, *self.output.glob("features/*")):
-            for partial in folder.glob(".*.partial"):
-                partial.unlink()
+        remove_partials(self.output)
         if begun != asked:
             shutil.rmtree(parts, ignore_errors=True)  # of unknown arguments, if any
             write_json(self._state, asked)
@@ -161,7 +145,7 @@ class SlicingRun:
         tasks = self._tasks()
         self._drop_unplanned()
         self._take_reserve()
-        return tasks
+        return self._marked(tasks)
 
     def finish(self) -> None:
         """
@@ -172,6 +156,7 @@ class SlicingRun:
             OSError: when the store cannot be written.
         """
         self._reserve.unlink(missing_ok=True)
+        await_parts(self.work, self.findings.volumes.keys() - self.findings.held.keys())
         counts = write_tables(self.output, self.findings, self.labels, self.identifiers)
         if counts["volumes"]:
             self.findings.write_record(self.labels)
@@ -184,7 +169,8 @@ class SlicingRun:
             raise ValueError(f"no volume could be sliced, {found}; see {self.output / 'rejected.csv'}")
 
     def tidy(self) -> None:
-        """Remove the state of the run."""
+        """Remove the state of the run, and what killed workers left."""
+        remove_partials(self.output)
         shutil.rmtree(self.output / PART_FOLDER, ignore_errors=True)
         self._state.unlink(missing_ok=True)
 
@@ -224,6 +210,8 @@ class SlicingRun:
 
     def _tasks(self) -> list[SliceTask]:
         tasks = []
+        output = self.work.absolute()  # workers may be in another folder
+        mark = output / PART_FOLDER / self.pseudonyms("run", json.dumps(self.options.settings))
         volumes = dict(self.findings.volumes)
         patients = {name: self._patient(name, volume) for name, volume in volumes.items()}
         ranks = name_ranks(volumes, patients) if self.findings.ranked else {}
@@ -235,7 +223,13 @@ class SlicingRun:
             if part is None or not part.holds(signature, self.options.max_gib, volume_file(self.work, name)):
                 part_file(self.work, name).unlink(missing_ok=True)
                 if not settled:
-                    tasks.append(SliceTask(volume, name, patient, signature, self.work, self.options, ranked))
+                    tasks.append(SliceTask(volume, name, patient, signature, mark, output, self.options, ranked))
+        return tasks
+
+    def _marked(self, tasks: list[SliceTask]) -> list[SliceTask]:
+        for task in tasks[:1]:
+            task.mark.parent.mkdir(parents=True, exist_ok=True)
+            task.mark.touch()
         return tasks
 
     def _settled(self, name: str, signature: str) -> bool:

@@ -24,16 +24,17 @@ from monai_ssl import __version__
 from monai_ssl.data.choosing import choose
 from monai_ssl.data.label_join import SourceLabels
 from monai_ssl.data.pseudonyms import KEY_FILE, Pseudonyms, load_key, read_key
-from monai_ssl.data.slice_parts import volume_file
+from monai_ssl.data.slice_parts import await_parts, volume_file
 from monai_ssl.data.slice_record import RECORD_FILE, Record, read_record
 from monai_ssl.data.slice_store import SliceStore, read_slices
 from monai_ssl.data.slice_tables import TABLES, label_columns, write_tables
 from monai_ssl.data.slice_volume import SliceOptions, SliceTask
-from monai_ssl.data.slicing_run import STATE_FILE, SlicingRun, differences, is_finished
+from monai_ssl.data.slicing_run import SlicingRun
+from monai_ssl.data.slicing_state import STATE_FILE, differences, is_finished
 from monai_ssl.data.store_swap import UPDATE_FOLDER, put_in_place
 from monai_ssl.data.volume import Volume
 from monai_ssl.data.voxels import Rejection
-from monai_ssl.files import write_json
+from monai_ssl.files import remove_partials, write_json
 from monai_ssl.reduction import STRATEGIES
 
 __all__ = ["StoreUpdate", "update_problem"]
@@ -111,8 +112,7 @@ class StoreUpdate(SlicingRun):
         self._check_key(pseudonym_key)
         self._check_arguments()
         self._name(source, load_key(self.output, pseudonym_key))
-        for partial in self.work.rglob(".*.partial"):
-            partial.unlink()
+        remove_partials(self.work)
 
     def plan(self, volumes: list[Volume], rejections: list[Rejection]) -> list[SliceTask]:
         """
@@ -142,7 +142,7 @@ class StoreUpdate(SlicingRun):
         label_columns(self.findings, self.labels)
         self._drop_unplanned()
         self._tell()
-        return tasks
+        return self._marked(tasks)
 
     def finish(self) -> None:
         """
@@ -153,6 +153,7 @@ class StoreUpdate(SlicingRun):
                 it was then.
             OSError: when the store cannot be written.
         """
+        await_parts(self.work, self.findings.volumes.keys() - self.findings.held.keys())
         counts = write_tables(self.work, self.findings, self.labels, self.identifiers)
         if not counts["volumes"]:
             raise ValueError(

@@ -121,7 +121,7 @@ def make_embedder(
         raise ValueError("backbone and checkpoint are for embedding alone; leave them out, or reduce by embedding:T")
     from monai_ssl.networks import Embedder  # importing torch takes seconds
 
-    embedder = Embedder(backbone, os.fspath(checkpoint))
+    embedder = Embedder(backbone, os.path.abspath(checkpoint))
     embedder(np.zeros((1, 32, 32), np.uint8))
     description = {"backbone": backbone, "checkpoint_sha256": file_checksum(checkpoint)}
     return embedder, {**description, "image_size": embedder.image_size}

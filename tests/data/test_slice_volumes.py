@@ -305,14 +305,6 @@ def test_resize_changes_the_stored_slices_alone(source, tmp_path):
     np.testing.assert_allclose(small[0], expected, atol=0.5 + 1e-9)
 
 
-def test_scheduler_gives_the_same_store(source, tmp_path):
-    distributed = pytest.importorskip("dask.distributed")
-    local = slice_volumes(source, tmp_path / "local", pseudonym_key="k", workers=1)
-    with distributed.LocalCluster(n_workers=1, processes=False, dashboard_address=None) as cluster:
-        remote = slice_volumes(source, tmp_path / "remote", pseudonym_key="k", scheduler=cluster.scheduler_address)
-    assert digests(remote.path) == digests(local.path)
-
-
 def test_second_run_into_a_folder_in_use_is_refused(source, tmp_path, monkeypatch):
     import monai_ssl.data.slicing as slicing
 
