@@ -13,12 +13,17 @@
 
 from __future__ import annotations
 
-from monai_ssl.metrics.auc import MacroROCAUC, roc_auc
+from typing import TYPE_CHECKING, Any
+
+from monai_ssl.metrics.auc import roc_auc
 from monai_ssl.metrics.bootstrap import BootstrapResult, Comparison, bootstrap_auc, compare_auc, paired_p_value
 from monai_ssl.metrics.compare import MACRO, ModelRedraws, compare, redraw_models
 from monai_ssl.metrics.predictions import AlignedPredictions, align_predictions
 from monai_ssl.metrics.redraws import redraw_counts
 from monai_ssl.metrics.roc import RocBand, roc_bands
+
+if TYPE_CHECKING:
+    from monai_ssl.metrics.macro_auc import MacroROCAUC
 
 __all__ = [
     "MACRO",
@@ -38,3 +43,11 @@ __all__ = [
     "roc_auc",
     "roc_bands",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "MacroROCAUC":  # of MONAI, which takes seconds to import, and no table of predictions needs it
+        from monai_ssl.metrics.macro_auc import MacroROCAUC
+
+        return MacroROCAUC
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -17,12 +17,9 @@ import warnings
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from monai.metrics import ROCAUCMetric
-from monai.utils import Average
 from scipy.stats import rankdata
 
-__all__ = ["MacroROCAUC", "check_predictions", "roc_auc"]
+__all__ = ["check_predictions", "roc_auc"]
 
 
 def roc_auc(labels: npt.ArrayLike, scores: npt.ArrayLike) -> np.ndarray:
@@ -51,35 +48,6 @@ def roc_auc(labels: npt.ArrayLike, scores: npt.ArrayLike) -> np.ndarray:
     wins = (rankdata(values, axis=0) * truth).sum(axis=0) - positives * (positives + 1) / 2
     pairs = positives * (len(truth) - positives)
     return np.divide(wins, pairs, out=np.full(truth.shape[1], np.nan), where=pairs > 0)
-
-
-class MacroROCAUC(ROCAUCMetric):
-    """
-    ROC AUC averaged over those labels that have both classes; NaN when none has.
-
-    MONAI's macro average is NaN as soon as one label lacks a class, which happens in every small validation split with
-    rare labels, and then no model is ever "the best". Everything else is :py:class:`monai.metrics.ROCAUCMetric`.
-
-    Example:
-        >>> metric = MacroROCAUC()
-        >>> _ = metric(torch.tensor([[0.2, 0.5], [0.9, 0.5]]), torch.tensor([[0, 0], [1, 0]]))
-        >>> metric.aggregate()  # the second label has no positives
-        1.0
-    """
-
-    def aggregate(self, average: Average | str | None = None) -> np.ndarray | float | npt.ArrayLike:
-        """
-        The mean AUC over the labels with both classes among all that was seen since the last reset.
-
-        Args:
-            average: another of MONAI's averages gives MONAI's own result; by default "macro".
-        """
-        if str(average or self.average) != Average.MACRO.value:
-            return super().aggregate(average)
-        scores, labels = self.get_buffer()
-        # No numpy type holds bfloat16, in which autocast may leave the scores.
-        auc = roc_auc(_as_table(labels), _as_table(scores.float()))
-        return float(np.nanmean(auc)) if np.isfinite(auc).any() else float("nan")
 
 
 def check_predictions(labels: npt.ArrayLike, scores: npt.ArrayLike) -> tuple[np.ndarray, np.ndarray]:
@@ -124,7 +92,3 @@ def warn_one_class(labels: np.ndarray, names: list[str] | None = None) -> None:
             f"label {name}: one class only ({positives[column]} positives in {len(labels)} images), its AUC is NaN",
             stacklevel=3,
         )
-
-
-def _as_table(tensor: torch.Tensor) -> np.ndarray:
-    return tensor.detach().cpu().reshape(len(tensor), -1).numpy()
