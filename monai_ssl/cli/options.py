@@ -30,6 +30,7 @@ __all__ = [
     "Preset",
     "Reduce",
     "Scheduler",
+    "Seed",
     "Source",
     "SplitTime",
     "Workers",
@@ -79,6 +80,7 @@ Order = Annotated[
         show_default="position; reduce: as sliced",
     ),
 ]
+Seed = Annotated[int | None, typer.Option(help="Of random; each volume draws anew.", show_default="0", metavar="N")]
 Backbone = Annotated[
     str | None, typer.Option(help="Network in timm whose features embedding compares.", metavar="NAME")
 ]

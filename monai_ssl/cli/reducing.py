@@ -19,7 +19,7 @@ from typing import Annotated
 import typer
 
 from monai_ssl.cli.application import given
-from monai_ssl.cli.options import Backbone, Checkpoint, Order, Reduce, Scheduler, Workers
+from monai_ssl.cli.options import Backbone, Checkpoint, Order, Reduce, Scheduler, Seed, Workers
 
 
 def reduce_command(
@@ -33,6 +33,7 @@ def reduce_command(
         ),
     ] = None,
     order: Order = None,
+    seed: Seed = None,
     target_fraction: Annotated[
         float | None,
         typer.Option(
@@ -53,6 +54,7 @@ def reduce_command(
     options = given(
         scope=scope,
         order=order,
+        seed=seed,
         target_fraction=target_fraction,
         backbone=backbone,
         checkpoint=checkpoint,

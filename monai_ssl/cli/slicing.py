@@ -29,6 +29,7 @@ from monai_ssl.cli.options import (
     PatientFolders,
     Preset,
     Scheduler,
+    Seed,
     Source,
     SplitTime,
     Workers,
@@ -53,6 +54,7 @@ def slice_command(
         ),
     ] = None,
     order: Order = None,
+    seed: Seed = None,
     axis: Annotated[str | None, typer.Option(help="axial, coronal or sagittal.", show_default="axial")] = None,
     labels: Annotated[
         Path | None,
@@ -112,6 +114,7 @@ def slice_command(
     options = preset_arguments(preset) | given(
         reduce=reduce,
         order=order,
+        seed=seed,
         axis=axis,
         labels=labels,
         spacing=None if spacing is None else numbers("--spacing", spacing, (1, 3)),

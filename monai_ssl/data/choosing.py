@@ -14,8 +14,9 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import Executor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -45,7 +46,7 @@ class Choice:
     Attributes:
         reduction: of all slices, in the order of the table.
         fresh: (N,) bool, where it was chosen now; elsewhere it is as in the table.
-        settings: strategy, scope, order and target_fraction.
+        settings: strategy, scope, order, seed and target_fraction.
     """
 
     reduction: Reduction
@@ -58,24 +59,28 @@ class Choice:
         reduction = self.settings if complete else {**self.settings, "complete": False}
         return {**store.settings, "counts": counts, "reduction": reduction}
 
-    def write(self, folder: Path, store: SliceStore) -> None:
-        """Write the three columns in the `slices.csv` of a folder, which is the table of `store`."""
+    @contextmanager
+    def written(self, folder: Path, store: SliceStore) -> Iterator[None]:
+        """The three columns are in the `slices.csv` of a folder, the table of `store`, once the block is left."""
         names, reduction = store.table["slice"].to_numpy(), self.reduction
-        with (
-            open(folder / "slices.csv", encoding="ascii", newline="") as source,
-            atomic_path(folder / "slices.csv") as partial,
-            open(partial, "w", encoding="ascii", newline="") as target,
-        ):
-            reader = csv.reader(source)
-            writer = csv.writer(target, lineterminator="\n")
-            header = next(reader)
-            writer.writerow(header)
-            places = [header.index(column) for column in ("kept", "exemplar", "distance")]
-            chosen = zip(reduction.kept.tolist(), names[reduction.exemplar], reduction.distance.tolist(), strict=True)
-            for row, fresh, values in zip(reader, self.fresh, chosen, strict=True):
-                for place, value in zip(places, values, strict=True) if fresh else ():
-                    row[place] = value
-                writer.writerow(row)
+        with atomic_path(folder / "slices.csv") as partial:
+            with (
+                open(folder / "slices.csv", encoding="utf-8", newline="") as source,
+                open(partial, "w", encoding="utf-8", newline="") as target,
+            ):
+                reader = csv.reader(source)
+                writer = csv.writer(target, lineterminator="\n")
+                header = next(reader)
+                writer.writerow(header)
+                places = [header.index(column) for column in ("kept", "exemplar", "distance")]
+                chosen = zip(
+                    reduction.kept.tolist(), names[reduction.exemplar], reduction.distance.tolist(), strict=True
+                )
+                for row, fresh, values in zip(reader, self.fresh, chosen, strict=True):
+                    for place, value in zip(places, values, strict=True) if fresh else ():
+                        row[place] = value
+                    writer.writerow(row)
+            yield
 
 
 def choose(
@@ -92,7 +97,7 @@ def choose(
 
     Args:
         store: its table and settings.
-        wanted: strategy, scope, order and target_fraction.
+        wanted: strategy, scope, order, seed and target_fraction.
         newer: a folder whose files of slices and features count before those of the store.
         changed: pseudonyms of the volumes and patients whose slices are not all in the table as they were when it was
             reduced so; the others stay as they are. None for all.
@@ -116,12 +121,12 @@ def choose(
     folders = tuple(folder.absolute() for folder in (newer, store.path) if folder)  # workers may be in another one
     apart = STRATEGIES[name].compares == "images"  # the rest takes less time than sending it
     with make_executor(workers if apart else 1, scheduler if apart else None, folders=folders) as (executor, width):
-        reduce = partial(_reduce, store, folders, groups, scope, name, executor, width)
+        reduce = partial(_reduce, store, folders, groups, scope, name, wanted["seed"], executor, width)
         if fraction is None:
             reduction = reduce(parse_strategy(strategy)[1])
         else:
             number, reduction = _nearest(STRATEGIES[name], fraction, len(table), reduce)
-            strategy = f"{name}:{number:g}"
+            strategy = f"{name}:{number!r}"
     _check_stored(store, reduction, strategy)
     fresh = np.zeros(len(table), dtype=bool)
     for rows in groups:
@@ -131,11 +136,16 @@ def choose(
 
 def need_voxels(store: SliceStore, name: str) -> None:
     """
-    Refuse a store that has not the voxels of all slices.
+    Refuse a store that has not the voxels of all slices, as they are in the source.
 
     Raises:
         ValueError: naming the strategy that looks at them, and the command that stores them.
     """
+    if store.settings["arguments"].get("resize") is not None:
+        raise ValueError(
+            f"{store.path}: {name} compares slices in the size of the source, and stored are smaller or larger ones; "
+            "compare while slicing: python -m monai_ssl slice INPUT OUTPUT --resize N --reduce ..."
+        )
     absent = int(store.table["row"].isna().sum())
     if absent:
         raise ValueError(
@@ -157,13 +167,14 @@ def _reduce(
     groups: list[pd.DataFrame],
     scope: str,
     name: str,
+    seed: int,
     executor: Executor,
     width: Width,
     number: float,
 ) -> Reduction:
     exemplar = pd.Index(store.table["slice"]).get_indexer(store.table["exemplar"])
     result = Reduction(exemplar, store.table["distance"].to_numpy(np.float64, copy=True))
-    tasks = ((StoredSlices(folders, store.settings, rows), name, number) for rows in groups)
+    tasks = ((StoredSlices(folders, store.settings, rows, seed), name, number) for rows in groups)
     with tqdm(total=len(groups), unit=scope, desc=f"{name} {number:g}", disable=None, delay=2) as bar:
         for places, reduction in run_all(executor, width, _reduce_group, tasks):
             result.exemplar[places] = places[reduction.exemplar]

@@ -14,6 +14,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,10 +22,11 @@ from tqdm import tqdm
 
 from monai_ssl.data.choosing import choose, need_voxels
 from monai_ssl.data.name_order import NAME_RANK
+from monai_ssl.data.parallel import check_workers
 from monai_ssl.data.slice_store import SliceStore
 from monai_ssl.data.stored_slices import StoredSlices, feature_file, make_embedder, write_features
 from monai_ssl.files import lock_folder, write_json
-from monai_ssl.reduction import SCOPES, STRATEGIES, check_order, embed_slices, find_strategy, parse_strategy
+from monai_ssl.reduction import SCOPES, STRATEGIES, check_order, check_seed, embed_slices, find_strategy, parse_strategy
 
 if TYPE_CHECKING:
     from monai_ssl.networks import Embedder
@@ -39,6 +41,7 @@ def reduce_store(
     scope: str = "volume",
     order: str | None = None,
     target_fraction: float | None = None,
+    seed: int = 0,
     backbone: str | None = None,
     checkpoint: str | os.PathLike | None = None,
     workers: int | None = None,
@@ -54,10 +57,12 @@ def reduce_store(
         path: a finished store.
         strategy: as in `monai_ssl.reduction.reduce_slices`; only its name where `target_fraction` is given.
         scope: "volume", "patient" or "dataset", within which slices may stand for one another. Beyond the volume only
-            `dhash` and `embedding` can compare, which have an index.
+            `dhash` and `embedding` can compare, which have an index. Volumes follow one another by their pseudonyms, so
+            that with "dataset" another key keeps other slices.
         order: in which slices are compared: "position", as in the store, or "name", within volumes and patients of a
             store that was sliced so; see `slice_volumes`. None for the order it was sliced in.
         target_fraction: find the number that keeps the share of slices nearest to this one, above 0 and at most 1.
+        seed: of `random`, 0 or more; each volume draws by it and by its pseudonym.
         backbone: architecture for `embedding`, where the store has no features yet.
         checkpoint: its weights.
         workers: processes for `ssim` and `mi`; None for one per CPU.
@@ -77,7 +82,7 @@ def reduce_store(
         >>> len(store), len(store.table)  # doctest: +SKIP
     """
     path = Path(path)
-    name = _check(strategy, scope, order, target_fraction)
+    name = _check(strategy, scope, order, target_fraction, seed, workers)
     embedder, made_by = make_embedder(STRATEGIES[name].compares == "features", backbone, checkpoint)
     SliceStore.open(path)  # a folder that is no store gets no lock
     with lock_folder(path):
@@ -86,16 +91,17 @@ def reduce_store(
             raise ValueError(f"{path}: slicing it is not finished; repeat the command that began it, and reduce then")
         order = _order(store, scope, order)
         _prepare(store, name, embedder, made_by)
-        wanted = {"strategy": strategy, "scope": scope, "order": order, "target_fraction": target_fraction}
+        wanted = {"strategy": strategy, "scope": scope, "order": order, "seed": seed}
+        wanted["target_fraction"] = target_fraction
         choice = choose(store, wanted, workers=workers, scheduler=scheduler)
-        # A kill between the two files leaves settings that say so.
-        write_json(path / "store.json", choice.settings_of(store, complete=False))
-        choice.write(path, store)
+        with choice.written(path, store):
+            # A kill between the two files leaves settings that say so.
+            write_json(path / "store.json", choice.settings_of(store, complete=False))
         write_json(path / "store.json", choice.settings_of(store))
     return SliceStore.open(path)
 
 
-def _check(strategy: str, scope: str, order: str | None, fraction: float | None) -> str:
+def _check(strategy: str, scope: str, order: str | None, fraction: float | None, seed: int, workers: int | None) -> str:
     problems = []
     allowed = find_strategy(strategy)
     name = allowed.form.partition(":")[0]
@@ -110,9 +116,12 @@ def _check(strategy: str, scope: str, order: str | None, fraction: float | None)
             f"{name} has no scope beyond the volume, got {scope!r}: it has no index to compare slices across volumes; "
             "dhash and embedding have"
         )
+    checks = [partial(check_seed, seed), partial(check_workers, workers)]
     if order is not None:
+        checks.append(partial(check_order, order))
+    for check in checks:
         try:
-            check_order(order)
+            check()
         except ValueError as error:
             problems.append(str(error))
     if fraction is not None and not 0 < fraction <= 1:

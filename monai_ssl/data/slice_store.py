@@ -154,9 +154,9 @@ def _read_settings(file: Path) -> dict[str, Any]:
         settings = json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ValueError(f"{file}: damaged ({error}); {_REMEDY}") from error
-    sections = ("arguments", "counts")
+    sections = ("arguments", "counts", "reduction")
     if not isinstance(settings, dict) or not all(isinstance(settings.get(name), dict) for name in sections):
-        raise ValueError(f"{file}: has no {' and '.join(sections)}, so it is no slice store's; {_REMEDY}")
+        raise ValueError(f"{file}: must have {', '.join(sections)}, so it is no slice store's; {_REMEDY}")
     return settings
 
 
@@ -165,12 +165,20 @@ def read_slices(path: Path, count: int) -> pd.DataFrame:
     file = path / "slices.csv"
     if not file.is_file():
         raise ValueError(f"{file}: missing; {_REMEDY}")
-    table = read_table(file, text=_TEXT)
+    try:
+        table = read_table(file, text=_TEXT)
+    except ValueError as error:
+        raise ValueError(f"{file}: damaged, no table of slices; {_REMEDY}") from error
     absent = [name for name in COLUMNS if name not in table]
     if absent:
         raise ValueError(f"{file}: has no column {', '.join(absent)}; {_REMEDY}")
     if len(table) != count:
         raise ValueError(f"{file}: has {len(table)} slices, but store.json tells of {count}; {_REMEDY}")
+    names = pd.Index(table["slice"])
+    if not names.is_unique:
+        raise ValueError(f"{file}: has slice {names[names.duplicated()][0]} twice; {_REMEDY}")
+    if not (known := table["exemplar"].isin(names)).all():
+        raise ValueError(f"{file}: has no slice {table.loc[~known, 'exemplar'].iloc[0]}, an exemplar; {_REMEDY}")
     table["kept"] = table["kept"].astype(bool)
     table["row"] = table["row"].astype("Int64")
     return table

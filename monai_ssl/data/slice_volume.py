@@ -57,6 +57,7 @@ class SliceOptions:
     embedder: Embedder | None = None
     features: dict[str, Any] | None = None
     order: str = "position"
+    seed: int = 0
     include: tuple[str, ...] | None = None
     modality: str | None = None
     patient_folders: bool = False
@@ -210,7 +211,8 @@ def _rows(task: SliceTask, voxels: Voxels, images: np.ndarray) -> tuple[str, np.
 
 def _reduce(task: SliceTask, images: np.ndarray, hashes: np.ndarray, ranks: np.ndarray | None) -> Reduction:
     options = task.options
-    slices = Slices(images, window=options.window, hashes=hashes, embed=options.embedder, seed=seed_of(task.name))
+    seed = seed_of(task.name, options.seed)
+    slices = Slices(images, window=options.window, hashes=hashes, embed=options.embedder, seed=seed)
     name, number = parse_strategy(options.reduce)
     reduction = select_in_order(slices, name, number, None if ranks is None else np.argsort(ranks))
     if options.features is not None:

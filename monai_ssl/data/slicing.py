@@ -57,6 +57,7 @@ def slice_volumes(
     axis: str = "axial",
     reduce: str = "dhash:6",
     order: str = "position",
+    seed: int = 0,
     resize: int | None = None,
     spacing: float | tuple[float, float, float] | None = None,
     window: str | tuple[float, float] | None = None,
@@ -104,6 +105,7 @@ def slice_volumes(
             better where slices may be empty, since min-max turns their noise into structure.
         backbone: architecture whose features `embedding` compares, see `monai_ssl.networks.create_backbone`.
         checkpoint: its weights.
+        seed: of the strategy `random`, 0 or more; each volume draws by it and by its pseudonym.
         include: patterns of the files to look at, such as "CT.nii.gz"; see `find_volumes`. None for all.
         modality: refuse volumes whose files tell of another one, such as radiographs among "CT". None for all.
         patient_folders: take the first folder below the input for the patient of volumes whose files name none.
@@ -142,18 +144,19 @@ def slice_volumes(
         >>> len(store), len(store.table)  # doctest: +SKIP
     """
     source, output = Path(input_dir), Path(output_dir)
-    problems = find_problems(source, output, resize, max_gib, pseudonym_key, workers, update)
+    problems = find_problems(source, output, resize, seed, max_gib, pseudonym_key, workers, update)
     lengths = read_spacing(spacing, problems)
     if axis not in PLANES:
         problems.append(f"axis must be one of {', '.join(sorted(PLANES))}, got {axis!r}")
-    problems += order_problems(order, axis, lengths)
+    elif order_wrong := order_problems(order, axis, lengths):
+        problems += order_wrong
     limits = read_window(window, problems)
     embedder, features = load_embedder(reduce, backbone, checkpoint, problems)
     table = read_source_labels(labels, output, problems)
     if problems:
         raise ValueError("\n".join(problems))
     options = SliceOptions(
-        *(axis, reduce, resize, lengths, split_time, max_gib, limits, embedder, features, order),
+        *(axis, reduce, resize, lengths, split_time, max_gib, limits, embedder, features, order, seed),
         include=(include,) if isinstance(include, str) else None if include is None else tuple(include),
         modality=modality,
         patient_folders=patient_folders,

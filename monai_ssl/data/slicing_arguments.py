@@ -31,7 +31,7 @@ from monai_ssl.data.store_swap import UPDATE_FOLDER
 from monai_ssl.data.stored_slices import make_embedder
 from monai_ssl.data.windows import window_limits
 from monai_ssl.files import folder_problem
-from monai_ssl.reduction import STRATEGIES, parse_strategy
+from monai_ssl.reduction import STRATEGIES, check_seed, parse_strategy
 
 if TYPE_CHECKING:
     from monai_ssl.networks import Embedder
@@ -45,6 +45,7 @@ def find_problems(
     source: Path,
     output: Path,
     resize: int | None,
+    seed: int,
     max_gib: float,
     key: str | bytes | os.PathLike | None,
     workers: int | None,
@@ -54,7 +55,8 @@ def find_problems(
     problems = []
     if resize is not None and (not isinstance(resize, int) or resize not in _RESIZE):
         problems.append(f"resize must be None or a whole number from 8 to 4096, got {resize!r}")
-    for check in (partial(check_limit, max_gib), partial(check_workers, workers), partial(read_key, key)):
+    checks = (partial(check_seed, seed), partial(check_limit, max_gib), partial(check_workers, workers))
+    for check in (*checks, partial(read_key, key)):
         try:
             check()
         except ValueError as error:
@@ -113,6 +115,8 @@ def load_embedder(
     """As `make_embedder`, where the strategy needs it, with what is wrong added to `problems`."""
     try:
         needed = STRATEGIES[parse_strategy(reduce)[0]].compares == "features"
+        if needed and backbone is None and checkpoint is None:
+            raise ValueError(f"{reduce} needs a network: give --backbone NAME and --checkpoint FILE")
         return make_embedder(needed, backbone, checkpoint)
     except (ValueError, OSError) as error:
         problems.append(str(error))

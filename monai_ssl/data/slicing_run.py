@@ -285,6 +285,7 @@ class SlicingRun:
                 "strategy": self.options.reduce,
                 "scope": "volume",
                 "order": self.options.order,
+                "seed": self.options.seed,
                 "target_fraction": None,
             },
         }

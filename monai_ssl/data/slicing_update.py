@@ -244,7 +244,8 @@ class StoreUpdate(SlicingRun):
             )
         except ValueError as error:
             raise ValueError(f"{error}; {self.output} stays as it was, without the new volumes") from error
-        choice.write(self.work, store)
+        with choice.written(self.work, store):
+            pass
         return choice.settings_of(store)
 
     def _changed(self) -> set[str]:

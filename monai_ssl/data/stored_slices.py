@@ -41,20 +41,21 @@ class StoredSlices(Slices):
         folders: of the store, and before it one whose files are newer, where there is one.
         settings: of the store.
         rows: those of the slices in its table.
+        seed: of `random`.
 
     Attributes:
         places: (N,) int, of the rows in the table.
     """
 
-    def __init__(self, folders: Sequence[Path], settings: dict[str, Any], rows: pd.DataFrame) -> None:
+    def __init__(self, folders: Sequence[Path], settings: dict[str, Any], rows: pd.DataFrame, seed: int = 0) -> None:
         self._folders = folders
         self._settings = settings
         self._rows = rows
         hashes = _parse_hashes(rows, folders[0])
         window = settings["arguments"].get("window")
-        seed = seed_of(rows["volume"].iloc[0])
+        own_seed = seed_of(rows["volume"].iloc[0], seed)
         self.places = rows.index.to_numpy()
-        super().__init__(self.places, window=window and tuple(window), hashes=hashes, seed=seed)
+        super().__init__(self.places, window=window and tuple(window), hashes=hashes, seed=own_seed)
 
     @cached_property
     def features(self) -> np.ndarray:
@@ -91,9 +92,9 @@ def _parse_hashes(rows: pd.DataFrame, path: Path) -> np.ndarray:
     return np.frombuffer(bytes.fromhex("".join(rows["hash"])), ">u8").astype(np.uint64)
 
 
-def seed_of(volume: str) -> int:
-    """The seed of what is random in a volume, from its pseudonym: one for each, the same in every run."""
-    return int(volume, 16)
+def seed_of(volume: str, seed: int) -> tuple[int, int]:
+    """The seed of what is random in a volume: the user's, and its pseudonym, so that each has one of its own."""
+    return seed, int(volume, 16)
 
 
 def make_embedder(

@@ -30,7 +30,7 @@ def select_by_cosine(features: np.ndarray, threshold: float) -> np.ndarray:
     The counterpart of `select_exemplars`, with 1 - cosine similarity as the distance.
 
     Args:
-        features: (N, D) float; of any length, only their direction counts. One of length 0 is like no other.
+        features: (N, D) float; of any length, only their direction counts. One of length 0 is at 1 from any other.
         threshold: 0 to 2; 0 drops equal directions only.
 
     Returns:
@@ -96,8 +96,13 @@ def _unit(features: np.ndarray) -> np.ndarray:
     features = np.asarray(features, dtype=np.float32)
     if features.ndim != 2 or not np.isfinite(features).all():
         raise ValueError(f"features must be finite and of shape (N, D), got shape {features.shape}")
-    lengths = np.linalg.norm(features, axis=1, keepdims=True)
-    return features / np.where(lengths, lengths, 1)
+    # Else squares of what is very large or small would not fit.
+    features = features / _or_one(np.abs(features).max(axis=1, initial=0, keepdims=True))
+    return features / _or_one(np.linalg.norm(features, axis=1, keepdims=True))
+
+
+def _or_one(lengths: np.ndarray) -> np.ndarray:
+    return np.where(lengths > 0, lengths, 1)
 
 
 def _within(similarity: np.ndarray, threshold: float) -> np.ndarray:

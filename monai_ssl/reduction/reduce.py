@@ -15,7 +15,8 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -35,6 +36,7 @@ __all__ = [
     "Reduction",
     "Strategy",
     "check_order",
+    "check_seed",
     "find_strategy",
     "parse_strategy",
     "reduce_slices",
@@ -101,6 +103,8 @@ class Strategy:
         Raises:
             ValueError: when it is none, or out of range.
         """
+        if not re.fullmatch(r"[0-9.]+(e-?[0-9]+)?", text):  # Python reads +1_0 and inf as numbers too
+            raise ValueError(f"no number: {text!r}")
         number = self.kind(text)
         if not self.low <= number <= self.high:
             raise ValueError(text)
@@ -114,7 +118,7 @@ def reduce_slices(
     window: tuple[float, float] | None = None,
     hashes: np.ndarray | None = None,
     embed: Embed | None = None,
-    seed: int = 0,
+    seed: int | Sequence[int] = 0,
     order: np.ndarray | None = None,
 ) -> Reduction:
     """
@@ -140,7 +144,8 @@ def reduce_slices(
             since min-max turns their noise into structure.
         hashes: (N,) uint64, `hash_slices(images, window)` where it is known already; `dhash` reads no pixels then.
         embed: from 8-bit images (N, H, W) to features (N, D), for `embedding`; see `monai_ssl.networks.Embedder`.
-        seed: of `random`.
+        seed: of `random`, as `numpy.random.default_rng` takes it. With one seed, volumes of equal length keep the same
+            places.
         order: (N,) int, a permutation of 0 to N - 1: the order in which slices are compared, so that those kept may be
             others. None for that of the images.
 
@@ -157,10 +162,16 @@ def reduce_slices(
     Source: Wolf et al. 2024, "Less is More", https://arxiv.org/abs/2410.14524.
     """
     name, number = parse_strategy(strategy)
+    if np.ndim(images) != 3:
+        raise ValueError(f"images must have shape (N, H, W), got {np.shape(images)}")
+    if window is not None and not (len(window) == 2 and np.isreal(window).all() and window[0] < window[1]):
+        raise ValueError(f"window must be None or (low, high) with low below high, got {window!r}")
     slices = Slices(images, window=window, hashes=hashes, embed=embed, seed=seed)
-    if order is not None and not np.array_equal(np.sort(order), np.arange(len(slices))):
-        raise ValueError(f"order must have each of the {len(slices)} slices once, 0 to {len(slices) - 1}, got {order}")
-    return select_in_order(slices, name, number, None if order is None else np.asarray(order))
+    if order is not None:
+        order = np.asarray(order)
+        if order.dtype.kind not in "iu" or not np.array_equal(np.sort(order), np.arange(len(slices))):
+            raise ValueError(f"order must be the integers 0 to {len(slices) - 1}, each once, got {order}")
+    return select_in_order(slices, name, number, order)
 
 
 def select_in_order(slices: Slices, name: str, number: float, order: np.ndarray | None) -> Reduction:
@@ -189,6 +200,12 @@ def check_order(order: str) -> None:
     """Refuse what is none of `ORDERS`, with a ValueError that names them."""
     if order not in ORDERS:
         raise ValueError(f"order must be one of {', '.join(ORDERS)}, got {order!r}")
+
+
+def check_seed(seed: int) -> None:
+    """Refuse what is no seed, a whole number of 0 or more, with a ValueError."""
+    if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
+        raise ValueError(f"seed must be a whole number of 0 or more, got {seed!r}")
 
 
 def parse_strategy(text: str) -> tuple[str, float]:

@@ -13,7 +13,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from itertools import groupby, islice
 
@@ -39,7 +39,7 @@ class Slices:
             `to_uint8`.
         hashes: (N,) uint64 where they are known already; the pixels are not read for them then.
         embed: makes features of 8-bit images.
-        seed: of what is random.
+        seed: of what is random, as `numpy.random.default_rng` takes it.
 
     Raises:
         ValueError: when there are more or fewer hashes than slices.
@@ -52,7 +52,7 @@ class Slices:
         window: tuple[float, float] | None = None,
         hashes: np.ndarray | None = None,
         embed: Embed | None = None,
-        seed: int = 0,
+        seed: int | Sequence[int] = 0,
     ) -> None:
         if hashes is not None and len(hashes) != len(images):
             raise ValueError(f"hashes must have one entry per slice, got {len(hashes)} for {len(images)} slices")
@@ -126,9 +126,17 @@ def embed_slices(images: Iterable[np.ndarray], embed: Embed) -> np.ndarray:
 
     Returns:
         (N, D) float32.
+
+    Raises:
+        ValueError: when `embed` makes more or fewer features than it gets images.
     """
     parts = []
     for _, same in groupby(images, key=lambda image: image.shape):
         while batch := list(islice(same, _BATCH)):
-            parts.append(np.asarray(embed(np.stack(batch)), dtype=np.float32))
+            features = np.asarray(embed(np.stack(batch)), dtype=np.float32)
+            if features.ndim != 2 or len(features) != len(batch):
+                raise ValueError(
+                    f"embed must make features of shape ({len(batch)}, D) of {len(batch)} images, got {features.shape}"
+                )
+            parts.append(features)
     return np.concatenate(parts) if parts else np.empty((0, 0), np.float32)

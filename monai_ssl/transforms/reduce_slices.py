@@ -13,6 +13,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Hashable, Mapping
 from typing import Any
 
@@ -25,7 +26,7 @@ from monai.utils import TransformBackends, convert_to_tensor
 
 from monai_ssl.data.windows import window_limits
 from monai_ssl.orientation import array_axis, to_display
-from monai_ssl.reduction import Embed, parse_strategy, reduce_slices
+from monai_ssl.reduction import STRATEGIES, Embed, check_seed, parse_strategy, reduce_slices
 from monai_ssl.reduction.difference_hash import fill_invalid
 from monai_ssl.transforms.slice_volume import axis_direction, ras_affine, source_slices
 
@@ -37,8 +38,9 @@ class ReduceSlices(Transform):
     Drop near-duplicate slices of a volume along an axis.
 
     Slices are compared in display orientation, whatever the axes of the array, so the slices kept are those that
-    `monai_ssl.data.slice_volumes` keeps of the same file. The first channel decides for all of them; for the comparison
-    its NaN and infinite voxels take the smallest valid value of the volume, as they do there.
+    `monai_ssl.data.slice_volumes` keeps of the same file, but for `random`, which draws by the pseudonym there. The
+    first channel decides for all of them; for the comparison its NaN and infinite voxels take the smallest valid value
+    of the volume, as they do there.
 
     Args:
         strategy: as in `monai_ssl.reduction.reduce_slices`.
@@ -46,9 +48,11 @@ class ReduceSlices(Transform):
         window: of the 8-bit images that are compared, a name as in `ScaleWindow` or (low, high); None for each slice's
             own minimum and maximum.
         embed: makes the features that `embedding` compares, such as `monai_ssl.networks.Embedder`.
+        seed: of `random`, 0 or more; each volume draws by it and by its voxels.
 
     Raises:
-        ValueError: for an unknown strategy or axis; when called, for a volume that is not (C, X, Y, Z).
+        ValueError: for an unknown strategy or axis, or `embedding` without `embed`; when called, for a volume that is
+            not (C, X, Y, Z).
 
     Example:
         >>> volume = MetaTensor(torch.zeros(1, 4, 5, 6), affine=torch.eye(4))
@@ -65,13 +69,18 @@ class ReduceSlices(Transform):
         axis: str | int = "axial",
         window: str | tuple[float, float] | None = None,
         embed: Embed | None = None,
+        seed: int = 0,
     ) -> None:
-        parse_strategy(strategy)
+        name, _ = parse_strategy(strategy)
+        check_seed(seed)
+        if STRATEGIES[name].compares == "features" and embed is None:
+            raise ValueError(f"{strategy} needs embed=..., such as monai_ssl.networks.Embedder(NAME, CHECKPOINT)")
         array_axis(np.eye(4), axis)
         self.strategy = strategy
         self.axis = axis
         self.window = None if window is None else window_limits(window)
         self.embed = embed
+        self.seed = seed
 
     def __call__(self, img: NdarrayOrTensor) -> torch.Tensor:
         """
@@ -91,7 +100,9 @@ class ReduceSlices(Transform):
         affine = ras_affine(img)
         first_channel = convert_to_tensor(img, track_meta=False)[0].detach().cpu().numpy()
         images = to_display(fill_invalid(first_channel), affine, self.axis)
-        return np.flatnonzero(reduce_slices(images, self.strategy, window=self.window, embed=self.embed).kept)
+        seed = (self.seed, zlib.crc32(images.tobytes()) if self.strategy.startswith("random") else 0)
+        reduction = reduce_slices(images, self.strategy, window=self.window, embed=self.embed, seed=seed)
+        return np.flatnonzero(reduction.kept)
 
     def take(self, img: NdarrayOrTensor, places: np.ndarray) -> torch.Tensor:
         """Keep the slices at `places` along the axis, (K,) int64 and ascending."""
@@ -125,6 +136,7 @@ class ReduceSlicesd(MapTransform):
         axis: as in `ReduceSlices`.
         window: as in `ReduceSlices`.
         embed: as in `ReduceSlices`.
+        seed: as in `ReduceSlices`.
         allow_missing_keys: skip absent keys.
 
     Example:
@@ -144,10 +156,11 @@ class ReduceSlicesd(MapTransform):
         axis: str | int = "axial",
         window: str | tuple[float, float] | None = None,
         embed: Embed | None = None,
+        seed: int = 0,
         allow_missing_keys: bool = False,
     ) -> None:
         super().__init__(keys, allow_missing_keys)
-        self.reducer = ReduceSlices(strategy, axis, window, embed)
+        self.reducer = ReduceSlices(strategy, axis, window, embed, seed)
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         d = dict(data)

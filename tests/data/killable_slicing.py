@@ -103,3 +103,15 @@ def digests(store):
         else "folder"
         for file in files
     }
+
+
+def stop_before_renaming(patch, name):
+    """Ctrl-C just before a file of this name takes the place of the old one."""
+    rename = os.replace
+
+    def renamed(source, target):
+        if os.path.basename(target) == name:
+            raise KeyboardInterrupt
+        return rename(source, target)
+
+    patch.setattr(os, "replace", renamed)

@@ -13,12 +13,14 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
 import re
 
 import numpy as np
 import pytest
 import torch
+from killable_slicing import stop_before_renaming
 from volume_files import axial_affine, world_values, write_nifti
 
 from monai_ssl.data import SliceStore, reduce_store, slice_volumes
@@ -136,6 +138,9 @@ def test_never_stored_is_refused_with_the_command(source, tmp_path):
         ({"strategy": "embedding:0.1"}, "has no features yet"),
         ({"strategy": "embedding:0.1", "backbone": "resnet18"}, "backbone and checkpoint go together"),
         ({"strategy": "dhash:6", "backbone": "resnet18", "checkpoint": "x"}, "for embedding alone"),
+        ({"strategy": "dhash:+1_0"}, "T an integer from 0 to 64"),
+        ({"strategy": "dhash:6", "workers": 0}, "workers must be None"),
+        ({"strategy": "random:0.5", "seed": -1}, "seed must be a whole number of 0 or more, got -1"),
     ],
 )
 def test_bad_arguments_are_refused_before_work(source, tmp_path, options, told):
@@ -144,6 +149,41 @@ def test_bad_arguments_are_refused_before_work(source, tmp_path, options, told):
     with pytest.raises(ValueError, match=told):
         reduce_store(store.path, **options)
     assert (store.path / "slices.csv").read_bytes() == before
+
+
+def test_a_resized_store_is_not_compared_by_its_images(source, tmp_path):
+    store = sliced(source, tmp_path / "out", resize=32)
+    with pytest.raises(ValueError, match="ssim compares slices in the size of the source"):
+        reduce_store(store.path, "ssim:0.1")
+    assert len(reduce_store(store.path, "dhash:6")) < len(store)
+
+
+def test_random_draws_by_seed_and_volume(source, tmp_path):
+    store = sliced(source, tmp_path / "out")
+    drawn = []
+    for seed in (0, 0, 1):
+        table = reduce_store(store.path, "random:0.3", seed=seed).table
+        drawn.append([tuple(rows["kept"]) for _, rows in table.groupby("volume")])
+    assert drawn[0] == drawn[1] != drawn[2]
+    assert len({len(places) for places in drawn[0]}) < len(set(drawn[0]))  # volumes of one length draw other places
+    assert sliced(source, tmp_path / "at", reduce="random:0.3", seed=1).table["kept"].tolist() == table["kept"].tolist()
+
+
+def test_a_full_disk_leaves_the_store_as_it_was(source, tmp_path, monkeypatch):
+    store = sliced(source, tmp_path / "out")
+    before = {name: (store.path / name).read_bytes() for name in ("slices.csv", "store.json")}
+
+    class Full:
+        def __init__(self, target, **options):
+            self.writerow = self
+
+        def __call__(self, row):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("csv.writer", Full)
+    with pytest.raises(OSError, match="No space left"):
+        reduce_store(store.path, "dhash:6")
+    assert {name: (store.path / name).read_bytes() for name in before} == before
 
 
 def test_a_damaged_hash_is_named(source, tmp_path):
@@ -174,6 +214,18 @@ def test_embedding_at_slicing_later_and_again_without_voxels(source, tmp_path, m
     assert whole.table["exemplar"].tolist() == whole.table["slice"].to_numpy()[expected].tolist()
 
 
+def test_embedding_without_a_network_is_refused_before_work(source, tmp_path):
+    with pytest.raises(ValueError, match="needs a network: give --backbone NAME and --checkpoint FILE"):
+        sliced(source, tmp_path / "out", reduce="embedding:0.1")
+    assert not (tmp_path / "out").exists()
+
+
+def test_cosine_of_very_large_and_small_features():
+    features = np.random.default_rng(0).normal(size=(40, 6)).repeat(2, axis=0)
+    for scale in (1e-30, 1e25):
+        np.testing.assert_array_equal(select_by_cosine(features * scale, 0.3), select_by_cosine(features, 0.3))
+
+
 def test_cosine_against_a_plain_loop():
     random = np.random.default_rng(0)
     features = np.repeat(random.normal(size=(60, 16)), 40, axis=0) + random.normal(0, 0.2, (2400, 16))
@@ -189,10 +241,10 @@ def test_cosine_against_a_plain_loop():
 
 def test_a_kill_between_the_two_files_is_told(source, tmp_path, monkeypatch, caplog):
     store = sliced(source, tmp_path / "out")
-    monkeypatch.setattr("monai_ssl.data.choosing.csv.writer", None)
-    with pytest.raises(TypeError):
-        reduce_store(store.path, "dhash:6")
-    monkeypatch.undo()
+    with monkeypatch.context() as patch:
+        stop_before_renaming(patch, "slices.csv")
+        with pytest.raises(KeyboardInterrupt):
+            reduce_store(store.path, "dhash:6")
     SliceStore.open(store.path)
     assert re.search(r"reduction by dhash:6 was stopped; run it again", caplog.text)
     assert reduce_store(store.path, "dhash:6").settings["reduction"]["strategy"] == "dhash:6"

@@ -55,7 +55,7 @@ def test_open_names_what_is_missing_or_short(source, tmp_path):
     ("file", "change", "told"),
     [
         ("store.json", lambda text: text[:40], "store.json: damaged"),
-        ("store.json", lambda text: "{}", "store.json: has no arguments and counts"),
+        ("store.json", lambda text: "{}", "store.json: must have arguments, counts, reduction"),
         (
             "slices.csv",
             lambda text: text.split("\n", 1)[0] + "\n",
@@ -63,6 +63,9 @@ def test_open_names_what_is_missing_or_short(source, tmp_path):
         ),
         ("slices.csv", lambda text: text + text.splitlines()[-1] + "\n", r"slices.csv: has \d+ slices, but store.json"),
         ("slices.csv", lambda text: text.replace("hash", "hush", 1), "slices.csv: has no column hash"),
+        ("slices.csv", lambda text: "", "slices.csv: damaged, no table of slices"),
+        ("slices.csv", lambda text: text.replace("_0001,", "_0000,", 1), r"slices.csv: has slice \w+_0000 twice"),
+        ("slices.csv", lambda text: text.replace("_0000,0.0", "_9999,0.0", 1), r"slices.csv: has no slice \w+_9999"),
     ],
 )
 def test_open_names_a_damaged_table(source, tmp_path, file, change, told):

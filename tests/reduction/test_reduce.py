@@ -127,3 +127,24 @@ def test_real_ct_keeps_what_the_reference_keeps():
     kept = np.flatnonzero(reduce_slices(images, "dhash:6").kept).tolist()
     assert kept == kept_by_imagehash(images, 6)
     assert 1 < len(kept) < 275
+
+
+@pytest.mark.parametrize(
+    ("images", "options", "told"),
+    [
+        (np.zeros((5, 5)), {}, r"images must have shape \(N, H, W\), got \(5, 5\)"),
+        (np.zeros((3, 5, 5)), {"window": "lung"}, r"window must be None or \(low, high\)"),
+        (np.zeros((3, 5, 5)), {"window": (1, 1)}, r"window must be None or \(low, high\)"),
+        (np.zeros((3, 5, 5)), {"order": [0.0, 1, 2]}, "order must be the integers 0 to 2, each once"),
+        (np.zeros((3, 5, 5)), {"order": [0, 1, 1]}, "order must be the integers 0 to 2, each once"),
+    ],
+)
+@pytest.mark.parametrize("strategy", ["all", "every_n:2", "dhash:6"])
+def test_bad_arguments_are_refused(images, options, told, strategy):
+    with pytest.raises(ValueError, match=told):
+        reduce_slices(images, strategy, **options)
+
+
+def test_an_embedder_that_loses_images_is_refused():
+    with pytest.raises(ValueError, match=r"embed must make features of shape \(5, D\) of 5 images, got \(1, 3\)"):
+        reduce_slices(np.zeros((5, 16, 16)), "embedding:0.1", embed=lambda images: np.ones((1, 3)))

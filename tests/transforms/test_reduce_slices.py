@@ -147,3 +147,18 @@ def test_bad_settings_are_refused_at_once():
     with pytest.raises(KeyError):
         ReduceSlicesd("image")({})
     assert ReduceSlicesd("image", allow_missing_keys=True)({}) == {}
+
+
+def test_random_draws_by_seed_and_volume():
+    first, second = torch.rand(2, 1, 8, 8, 40)
+    kept = [
+        tuple(ReduceSlices("random:0.3", seed=seed)(MetaTensor(volume)).meta["kept_indices"])
+        for seed, volume in ((0, first), (0, first), (0, second), (1, first))
+    ]
+    assert kept[0] == kept[1]
+    assert len(set(kept)) == 3
+
+
+def test_embedding_without_an_embedder_is_refused_at_once():
+    with pytest.raises(ValueError, match=r"embedding:0.1 needs embed="):
+        ReduceSlices("embedding:0.1")
