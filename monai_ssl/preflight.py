@@ -24,6 +24,7 @@ import math
 import os
 import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +75,7 @@ def refuse(problems: list[str]) -> None:
         raise SystemExit(2)
 
 
-def check(data: ImageData, settings: dict[str, Any], *splits: str) -> None:
+def check(data: ImageData, settings: dict[str, Any], *splits: str, problems: Sequence[str] = ()) -> None:
     """
     Leave, naming all problems at once, when the data or the settings cannot be worked with.
 
@@ -82,11 +83,12 @@ def check(data: ImageData, settings: dict[str, Any], *splits: str) -> None:
         data: what will be trained on or predicted.
         settings: of the bundle; those that are there are checked.
         splits: that must hold at least one batch; none for inference.
+        problems: found elsewhere, to be named with the others.
 
     Raises:
         SystemExit: code 2.
     """
-    problems = list(data.problems)
+    problems = list(dict.fromkeys([*data.problems, *problems]))
     problems += _number_problems(settings)
     if not problems:
         problems += _count_problems(data, settings, splits)
@@ -126,7 +128,11 @@ def load_start(network: nn.Module, checkpoint: str | os.PathLike | None) -> None
         logger.info("starting from random weights")
         return
     try:
-        logger.info("%s", load_backbone_weights(network, checkpoint))
+        report = load_backbone_weights(network, checkpoint)
+        logger.info("%s", report)
+        if report.provenance and report.provenance.get("settings", {}).get("test_patients") == "included":
+            logger.warning("%s: was pre-trained on patients of the test split too; the test may look better than it is",
+                           checkpoint)  # fmt: skip
     except (OSError, ValueError) as error:
         refuse([str(error)])
 

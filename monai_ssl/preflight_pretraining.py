@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 
 _LEAST = {
     **{"hidden_dim": 0, "embedding_dim": 1, "prototypes": 2, "queue_length": 0, "queue_start_epoch": 0},
-    **{"freeze_prototypes_iterations": 0, "sinkhorn_iterations": 1},
+    **{"freeze_prototypes_iterations": 0, "sinkhorn_iterations": 1, "probe_every": 0},
 }
 _SAMPLED = 500  # images whose sizes are looked at
 
@@ -51,6 +51,8 @@ def pretraining_problems(data: ImageData, settings: dict[str, Any]) -> list[str]
         for name, least in _LEAST.items()
         if name in settings and not _whole(settings[name], least)
     ]
+    if not isinstance(include := settings.get("include_test_patients", False), bool):
+        problems.append(f"--include_test_patients must be True or False, got {include!r}")
     problems += _precision_problems(settings)
     if settings.get("compile") and settings.get("gradient_checkpointing"):
         problems.append("--compile and --gradient_checkpointing do not go together; leave one out")

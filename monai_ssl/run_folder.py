@@ -35,6 +35,8 @@ logger = logging.getLogger(__name__)
 
 # These change how long and where a run computes, not what it computes.
 _MAY_DIFFER = ("max_epochs", "num_workers", "checkpoint_minutes", "device")
+# Paths name people and machines, and a checkpoint may be handed on.
+_PRIVATE = ("dataset_dir", "labels", "probe_labels", "checkpoint")
 _OPENED = -1
 # What a run that was killed at its very start may leave without settings.json.
 _REMAINS = (".lock", ".settings.json.partial")
@@ -70,6 +72,13 @@ class RunFolder:
         self.settings = {name: _plain(value) for name, value in settings.items()}
         self.stop = StopOnSignal(self.path)
         self._held = ExitStack()
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """What a checkpoint should tell of its origin: `settings`, without paths, and `versions`."""
+        left_out = {*_PRIVATE, *_MAY_DIFFER} - {"max_epochs"}
+        settings = {name: value for name, value in self.settings.items() if name not in left_out}
+        return {"settings": settings, "versions": _versions()}
 
     def open(self) -> None:
         """
@@ -144,8 +153,7 @@ class RunFolder:
         return True
 
     def _write(self, **progress: int) -> None:
-        versions = {"python": platform.python_version()} | {name: _version(name) for name in _PACKAGES}
-        write_json(self.path / "settings.json", {"settings": self.settings, "versions": versions, **progress})
+        write_json(self.path / "settings.json", {"settings": self.settings, "versions": _versions(), **progress})
 
 
 def recorded_settings(model: str | os.PathLike, defaults: dict[str, Any]) -> dict[str, Any]:
@@ -195,6 +203,10 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_plain(entry) for entry in value]
     return value if value is None or isinstance(value, bool | int | float | str) else str(value)
+
+
+def _versions() -> dict[str, str]:
+    return {"python": platform.python_version()} | {name: _version(name) for name in _PACKAGES}
 
 
 def _version(package: str) -> str:

@@ -25,8 +25,11 @@ import pandas as pd
 import pytest
 import torch
 from monai.bundle import ConfigParser, ConfigWorkflow, ckpt_export, verify_metadata, verify_net_in_out
+from monai.transforms import Resize
 from sklearn.metrics import roc_auc_score
+from sklearn.neighbors import KNeighborsClassifier
 
+from monai_ssl.data import FinetuningData, data_checksum
 from monai_ssl.networks import create_backbone
 
 BUNDLES = Path(__file__).resolve().parents[1] / "bundles"
@@ -87,6 +90,7 @@ def pretrained(images, tmp_path_factory):
         labels=images / "labels.csv",
         output_dir=folder,
         window=WINDOWS,
+        probe_every=2,
         **SMALL,
         **SWAV,
     )
@@ -226,7 +230,7 @@ def test_export_gives_the_same_outputs(bundle, tmp_path, monkeypatch):
         torch.testing.assert_close(torch.jit.load(tmp_path / "model.ts")(image), network(image), rtol=1e-4, atol=1e-5)
 
 
-def test_pretraining_leaves_a_backbone_and_its_course(pretrained):
+def test_pretraining_leaves_a_backbone_and_its_course(pretrained, images):
     create_backbone("resnet10t").load_state_dict(torch.load(pretrained / "model.pt", weights_only=True), strict=True)
     lines = [json.loads(line) for line in (pretrained / "metrics.jsonl").read_text().splitlines()]
     assert [line["epoch"] for line in lines] == [1, 2]
@@ -235,9 +239,53 @@ def test_pretraining_leaves_a_backbone_and_its_course(pretrained):
     assert lines[-1]["iteration"] == 2 * (45 // 8)
     assert any(pretrained.glob("events.*"))
     assert (pretrained / "views.png").read_bytes().startswith(b"\x89PNG")
+    assert lines[0].keys() == lines[1].keys() - {"knn_auc", "linear_auc"}
+    monitored = {"prototype_entropy", "dead_prototypes", "code_entropy", "embedding_std", "embedding_collapse"}
+    assert lines[0].keys() >= monitored | {"gradient_norm", "gradient_norm_max", "learning_rate"}
     settings = json.loads((pretrained / "settings.json").read_text())
     assert settings["finished_epochs"] == 2
     assert settings["settings"]["prototypes"] == 6
+    assert settings["settings"]["test_patients"] == "left out"
+    assert settings["settings"]["data_checksum"] == data_checksum(images)
+    model, checkpoint = (torch.load(pretrained / name, weights_only=True) for name in ("model.pt", "checkpoint.pt"))
+    assert model.provenance == checkpoint["provenance"]
+    assert model.provenance["settings"].items() <= settings["settings"].items()
+    assert model.provenance["versions"] == settings["versions"]
+
+
+def test_the_last_probe_is_that_of_the_model(pretrained, images):
+    """The last epoch was probed: embed the images anew with MONAI's transforms and the model that it left."""
+    network = create_backbone("resnet10t").eval()
+    network.load_state_dict(torch.load(pretrained / "model.pt", weights_only=True))
+    items = FinetuningData(images, images / "labels.csv").items("train", "val")
+    low, high = WINDOWS[0]
+    pixels = [cv2.imread(item["image"], cv2.IMREAD_GRAYSCALE).astype(np.float32) for item in items]
+    scaled = [
+        Resize((32, 32), mode="bilinear", anti_aliasing=True)((image[None] - low) / (high - low)) for image in pixels
+    ]
+    with torch.no_grad():
+        features = network((torch.stack([image.as_tensor() for image in scaled]) - 0.5) / 0.25).numpy()
+    split = np.array([item["split"] for item in items])
+    labels = np.stack([item["label"] for item in items])
+    aucs = []
+    for learnt, truth in zip(labels[split == "train"].T, labels[split == "val"].T, strict=True):
+        model = KNeighborsClassifier(20, metric="cosine").fit(features[split == "train"], learnt)
+        aucs.append(roc_auc_score(truth, model.predict_proba(features[split == "val"])[:, 1]))
+    line = json.loads((pretrained / "metrics.jsonl").read_text().splitlines()[-1])
+    assert line["knn_auc"] == pytest.approx(np.mean(aucs), abs=1e-6)
+    assert 0 <= line["linear_auc"] <= 1
+
+
+def test_one_image_over_and_over_is_warned_of(images, tmp_path, capsys):
+    (tmp_path / "same").mkdir()
+    for number in range(16):
+        shutil.copy(images / "00.png", tmp_path / "same" / f"{number}.png")
+    crops = {"crop_scales": [[1.0, 1.0], [1.0, 1.0]], "jitter_prob": 0.0, "blur_prob": 0.0, "max_epochs": 3}
+    settings = {**SMALL, **SWAV, **crops, "dataset_dir": tmp_path / "same", "output_dir": tmp_path / "out"}
+    run("swav_pretraining", "train", **settings)
+    said = capsys.readouterr().out
+    assert said.count("the representation has collapsed, all images get nearly the same embedding") == 1
+    assert said.count("does not get below ln(6) = 1.792") == 1
 
 
 def test_fine_tuning_learns_and_predicts(finetuned, images):
@@ -297,6 +345,7 @@ def test_embeddings_are_the_backbone_features(pretrained, images, tmp_path):
         assert content["slice"].tolist() == [f"{number:02d}.png" for number in range(60)]
         assert content["embedding"].shape == (60, network.num_features)
         embedding = content["embedding"]
+    assert cv2.imread(str(tmp_path / "embeddings.png")).std() > 0
     assert embedding.std(axis=0).max() > 0
     # trained in windows that are drawn, applied in the first
     run("swav_pretraining", "inference", "infer", output_dir=tmp_path / "first", window=WINDOWS[0], **common)

@@ -16,8 +16,10 @@ import os
 import sys
 
 import pytest
+import torch
 
 from monai_ssl import preflight
+from monai_ssl.networks import create_backbone
 
 
 @pytest.fixture
@@ -133,6 +135,21 @@ def test_settings_that_would_fail_or_mislead_later_are_refused(settings, message
     with pytest.raises(SystemExit):
         preflight.check(_FewImages(), {"backbone": "resnet18", "batch_size": 5, **settings}, "train")
     assert message in caplog.text
+
+
+def test_problems_found_elsewhere_are_named_once(caplog):
+    with pytest.raises(SystemExit):
+        preflight.check(_Data(), {"backbone": "resnet18"}, problems=["no probes", *_Data.problems])
+    assert [record.getMessage() for record in caplog.records] == ["labels.csv: no such label file", "no probes"]
+
+
+def test_a_start_that_saw_test_patients_is_warned_of(caplog, tmp_path):
+    weights = create_backbone("resnet10t").state_dict()
+    for seen, warnings in (("left out", 0), ("included", 1)):
+        vars(weights)["provenance"] = {"settings": {"test_patients": seen}}
+        torch.save(weights, tmp_path / "model.pt")
+        preflight.load_start(create_backbone("resnet10t"), tmp_path / "model.pt")
+        assert caplog.text.count("was pre-trained on patients of the test split too") == warnings
 
 
 def test_all_problems_are_named_at_once(caplog, tmp_path):

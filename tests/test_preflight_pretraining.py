@@ -49,6 +49,8 @@ def images(tmp_path_factory):
         ({"amp": True, "amp_dtype": "float16"}, "float16 needs a GPU"),
         ({"compile": True, "gradient_checkpointing": True}, "do not go together"),
         ({"prototypes": 1}, "--prototypes must be a whole number of at least 2"),
+        ({"probe_every": -1}, "--probe_every must be a whole number of at least 0"),
+        ({"include_test_patients": "no"}, "--include_test_patients must be True or False, got 'no'"),
     ],
 )
 def test_what_cannot_be_trained_is_refused_before_training(images, settings, message, caplog):

@@ -32,7 +32,7 @@ COMMON = {"image_size": 32, "backbone": "test_resnet", "device": "cpu", "batch_s
 SWAV = {
     **COMMON,
     **{"hidden_dim": 16, "embedding_dim": 8, "prototypes": 6, "freeze_prototypes_iterations": 2},
-    **{"queue_length": 8, "queue_start_epoch": 0},
+    **{"queue_length": 8, "queue_start_epoch": 0, "probe_every": 2},
 }
 TUNING = {**COMMON, "dropout": 0.5, "freeze_epochs": 1}
 

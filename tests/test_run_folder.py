@@ -41,6 +41,14 @@ def test_settings_are_recorded_as_plain_values(tmp_path):
     assert record["versions"].keys() >= {"python", "torch", "monai", "monai_ssl"}
 
 
+def test_the_provenance_has_what_defines_the_run_and_no_path(tmp_path):
+    paths = dict.fromkeys(("dataset_dir", "labels", "probe_labels", "checkpoint"), "/people/jane")
+    settings = {**SETTINGS, **paths, "num_workers": 2, "device": "cpu", "checkpoint_minutes": 5}
+    provenance = RunFolder(tmp_path, settings).provenance
+    assert provenance["settings"] == {"max_epochs": 3, "seed": 1, "crop_scales": [[0.9, 1.0]]}
+    assert provenance["versions"].keys() >= {"python", "torch", "monai", "monai_ssl"}
+
+
 def test_only_length_workers_and_device_may_change(tmp_path, caplog):
     opened(tmp_path)
     opened(tmp_path, max_epochs=9, num_workers=4, device="cuda:0")

@@ -19,11 +19,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from monai_ssl.data.check import check_volumes
+    from monai_ssl.data.checksum import data_checksum
     from monai_ssl.data.datasets import FinetuningData, ImageData, PretrainingData, list_images
     from monai_ssl.data.dicom.reader import DicomSeriesReader
     from monai_ssl.data.export import export_png
     from monai_ssl.data.labels import label_columns, read_labels
     from monai_ssl.data.phantoms import make_phantoms
+    from monai_ssl.data.probe_data import ProbeData
+    from monai_ssl.data.properties import slice_properties
     from monai_ssl.data.reducing import reduce_store
     from monai_ssl.data.sampling import EpochBatchSampler, SeededDataset
     from monai_ssl.data.selection import SLICE_PRESETS
@@ -41,6 +44,7 @@ __all__ = [
     "FinetuningData",
     "ImageData",
     "PretrainingData",
+    "ProbeData",
     "RejectedVolumeError",
     "Rejection",
     "SeededDataset",
@@ -48,6 +52,7 @@ __all__ = [
     "Volume",
     "Voxels",
     "check_volumes",
+    "data_checksum",
     "export_png",
     "find_volumes",
     "label_columns",
@@ -55,6 +60,7 @@ __all__ = [
     "make_phantoms",
     "read_labels",
     "reduce_store",
+    "slice_properties",
     "slice_volumes",
     "split_by_patient",
 ]
@@ -65,15 +71,18 @@ _ON_DEMAND = {
     **dict.fromkeys(("EpochBatchSampler", "SeededDataset"), "sampling"),
     **dict.fromkeys(("RejectedVolumeError", "Rejection", "Voxels"), "voxels"),
     **dict.fromkeys(("label_columns", "read_labels"), "labels"),
+    "ProbeData": "probe_data",
     "SLICE_PRESETS": "selection",
     "DicomSeriesReader": "dicom.reader",
     "SliceStore": "slice_store",
     "Volume": "volume",
     "check_volumes": "check",
+    "data_checksum": "checksum",
     "export_png": "export",
     "find_volumes": "volumes",
     "make_phantoms": "phantoms",
     "reduce_store": "reducing",
+    "slice_properties": "properties",
     "slice_volumes": "slicing",
     "split_by_patient": "splits",
 }

@@ -23,7 +23,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from monai_ssl.data.labels import label_columns, read_labels
+from monai_ssl.data.labels import label_columns, matching_names, read_labels
 from monai_ssl.data.slice_store import SliceStore
 from monai_ssl.data.splits import FRACTIONS, SPLITS, check_fractions, split_by_patient
 from monai_ssl.data.volume import relative_name
@@ -83,6 +83,7 @@ class ImageData:
     """
 
     def __init__(self, dataset_dir: str | os.PathLike) -> None:
+        self.dataset_dir = dataset_dir
         self.problems: list[str] = []
         self.table = pd.DataFrame({"image": [], "patient": [], "file": [], "row": [], "split": []})
         try:
@@ -122,6 +123,10 @@ class PretrainingData(ImageData):
         labels: with a label table given, the patients of its test split are left out: a representation that has seen
             the test images makes the later test look better than it is.
         layout, fractions, split_seed: as in :py:class:`FinetuningData`; equal values give equal splits.
+        include_test_patients: train on them nevertheless.
+
+    Attributes:
+        test_patients: "left out", "included", or "unknown" without labels.
     """
 
     def __init__(
@@ -131,28 +136,34 @@ class PretrainingData(ImageData):
         layout: str = "csv",
         fractions: Sequence[float] = FRACTIONS,
         split_seed: int = 0,
+        include_test_patients: bool = False,
     ) -> None:
-        self._labels, self._layout, self._fractions, self._split_seed = labels, layout, fractions, split_seed
+        self.labels, self._layout, self._fractions, self._split_seed = labels, layout, fractions, split_seed
+        self.test_patients = "included" if include_test_patients else "unknown" if labels is None else "left out"
         super().__init__(dataset_dir)
 
     def _read(self, dataset_dir: str | os.PathLike) -> pd.DataFrame:
         images = list_images(dataset_dir).assign(split="train")
-        if self._labels is None:
+        if self.test_patients == "included":
+            logger.warning("patients of the later test split are pre-trained on, as --include_test_patients asks; the "
+                           "checkpoint and the report will say so")  # fmt: skip
+            return images
+        if self.labels is None:
             if Path(dataset_dir, "labels.csv").is_file():
                 logger.warning(
                     "%s has labels.csv, but --labels is not given: patients of the later test split are pre-trained on",
                     dataset_dir,
                 )
             return images
-        labelled = _labelled_and_split(dataset_dir, self._labels, self._layout, self._fractions, self._split_seed)
+        labelled = _labelled_and_split(dataset_dir, self.labels, self._layout, self._fractions, self._split_seed)
         patients = set(labelled.loc[labelled["split"] == "test", "patient"]) - {""}
         # Only the label table may know whose an image is, also one that it puts in no split.
         test = labelled[(labelled["split"] == "test") | labelled["patient"].isin(patients)]
-        images = images.assign(image=_matching_names(images["image"], labelled["image"]))
+        images = images.assign(image=matching_names(images["image"], labelled["image"]))
         known = images["image"].isin(labelled["image"]) | images["patient"].isin(set(labelled["patient"]) - {""})
         if not known.any():
             raise ValueError(
-                f"{self._labels}: knows none of the {len(images)} images of {dataset_dir} (first "
+                f"{self.labels}: knows none of the {len(images)} images of {dataset_dir} (first "
                 f"{images['image'].iloc[0]!r}), so not which are for testing; leave --labels out or correct it"
             )
         seen = images["patient"].isin(patients) | images["image"].isin(test["image"])
@@ -219,7 +230,7 @@ class FinetuningData(ImageData):
         labels = Path(dataset_dir, "labels.csv") if self._labels is None else Path(self._labels)
         labelled = _labelled_and_split(dataset_dir, labels, self._layout, self._fractions, self._split_seed)
         labelled = labelled[labelled["split"] != ""]
-        images = images.assign(image=_matching_names(images["image"], labelled["image"]))
+        images = images.assign(image=matching_names(images["image"], labelled["image"]))
         table = labelled.merge(images[["image", "file", "row"]], on="image", how="inner")
         if table.empty:
             raise ValueError(
@@ -286,10 +297,3 @@ def _labelled_and_split(
         drawn = split_by_patient(table[train], (*shares / shares.sum(), 0.0), seed)
         table = table.assign(split=drawn["split"].reindex(table.index).fillna(table["split"]))
     return table
-
-
-def _matching_names(images: pd.Series, wanted: pd.Series) -> pd.Series:
-    """Label files name images by path or by bare file name; take the bare name where only that is known."""
-    bare = images.str.rsplit("/", n=1).str[-1]
-    known = set(wanted)
-    return images.where(images.isin(known) | ~bare.isin(known) | bare.duplicated(keep=False), bare)

@@ -20,7 +20,9 @@ from monai_ssl.handlers.metrics_recorder import MetricsRecorder
 from monai_ssl.handlers.model_saver import ModelSaver, better
 from monai_ssl.handlers.optimizer_steps import OpenQueue, StepSchedule
 from monai_ssl.handlers.output_savers import EmbeddingSaver, PredictionSaver
+from monai_ssl.handlers.probes import Probes
 from monai_ssl.handlers.progress import RunProgress
+from monai_ssl.handlers.representation_monitor import RepresentationMonitor
 from monai_ssl.handlers.resumable_checkpoint import ResumableCheckpoint
 
 __all__ = [
@@ -32,6 +34,8 @@ __all__ = [
     "ModelSaver",
     "OpenQueue",
     "PredictionSaver",
+    "Probes",
+    "RepresentationMonitor",
     "ResumableCheckpoint",
     "RunProgress",
     "StepSchedule",

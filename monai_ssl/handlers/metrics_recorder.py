@@ -37,9 +37,9 @@ class MetricsRecorder:
     After each epoch append one line to `metrics.jsonl` and the same values to TensorBoard.
 
     A line holds `epoch`, `iteration`, `loss` (mean over the epoch), `learning_rate` (of the last group, as the epoch
-    leaves it), the constants given, and the evaluator's metrics as `val_<name>` for epochs with validation. A run that
-    goes on drops the lines after the epoch it goes on from; the losses of the epoch so far are in its checkpoint, as
-    `epoch_losses` of the engine's state. Attach after the validation handler.
+    leaves it), the constants given, the trainer's own metrics, and the evaluator's as `val_<name>` for epochs with
+    validation. A run that goes on drops the lines after the epoch it goes on from; the losses of the epoch so far are
+    in its checkpoint, as `epoch_losses` of the engine's state. Attach after the handlers that measure.
 
     Args:
         output_dir: the run folder.
@@ -84,7 +84,7 @@ class MetricsRecorder:
         values = {"loss": statistics.fmean(engine.state.epoch_losses)}
         values["learning_rate"] = self.optimizer.param_groups[-1]["lr"]
         engine.state.epoch_losses = []
-        values.update(self.constants)
+        values.update(self.constants | engine.state.metrics)
         if self.evaluator is not None and self.evaluator.state.epoch == engine.state.epoch:
             values.update({f"val_{name}": float(value) for name, value in self.evaluator.state.metrics.items()})
         # JSON has no word for NaN, as the AUC of a label with one class is

@@ -32,16 +32,20 @@ class ModelSaver:
     """
     Write a network's weights as `model.pt`, a flat dictionary under the network's own (timm's) names.
 
+    Where the weights come from travels with them as an attribute `provenance` of that dictionary: torch keeps it, also
+    with `weights_only=True`, and whoever loads weights by name does not see it.
+
     Attached to an evaluator with a key metric it writes whenever that metric is the best so far; attached to a trainer
     it writes after every epoch.
 
     Args:
         path: of `model.pt`.
         network: whose weights to write.
+        provenance: plain values, such as :py:attr:`monai_ssl.run_folder.RunFolder.provenance`, or None.
     """
 
-    def __init__(self, path: str | os.PathLike, network: nn.Module) -> None:
-        self.path, self.network = Path(path), network
+    def __init__(self, path: str | os.PathLike, network: nn.Module, provenance: dict[str, Any] | None = None) -> None:
+        self.path, self.network, self.provenance = Path(path), network, provenance
 
     def attach(self, engine: Engine) -> None:
         """Write after epochs of `engine`."""
@@ -50,7 +54,10 @@ class ModelSaver:
     def __call__(self, engine: Any) -> None:
         chosen = engine.state.key_metric_name is None or engine.state.best_metric_epoch == engine.state.epoch
         if chosen and idist.get_rank() == 0:
-            save_tensors(self.path, self.network.state_dict())
+            weights = self.network.state_dict()
+            if self.provenance is not None:
+                vars(weights)["provenance"] = self.provenance
+            save_tensors(self.path, weights)
 
 
 def better(current: float, best: float) -> bool:

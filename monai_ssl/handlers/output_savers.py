@@ -26,6 +26,7 @@ import pandas as pd
 from ignite.engine import Engine, Events
 
 from monai_ssl.files import atomic_path, write_table
+from monai_ssl.visualize import embedding_figure
 
 __all__ = ["EmbeddingSaver", "PredictionSaver"]
 
@@ -95,11 +96,17 @@ class PredictionSaver(_OutputSaver):
 
 class EmbeddingSaver(_OutputSaver):
     """
-    Write an `.npz` with `slice` (N,) text and `embedding` (N, D) float32, sorted by slice.
+    Write an `.npz` with `slice` (N,) text and `embedding` (N, D) float32, sorted by slice, and a map of them beside it.
 
     Args:
-        path: of the file.
+        path: of the file; the map, :py:func:`monai_ssl.visualize.embedding_figure`, has its name and the suffix `.png`.
+        properties: a row for each slice, under its name, such as :py:func:`monai_ssl.data.slice_properties`
+            gives, for the colours of the map.
     """
+
+    def __init__(self, path: str | os.PathLike, properties: pd.DataFrame | None = None) -> None:
+        super().__init__(path)
+        self.properties = pd.DataFrame() if properties is None else properties
 
     def _row(self, item: dict[str, Any], pred: np.ndarray) -> tuple:
         return item["id"], pred
@@ -108,3 +115,6 @@ class EmbeddingSaver(_OutputSaver):
         ids, embeddings = zip(*rows, strict=True)
         with atomic_path(self.path) as partial, open(partial, "wb") as file:
             np.savez(file, slice=np.array(ids, dtype=str), embedding=np.stack(embeddings).astype(np.float32))
+        figure = embedding_figure(np.stack(embeddings), self.properties.reindex(list(ids)))
+        with atomic_path(self.path.with_suffix(".png")) as partial:
+            figure.savefig(partial, format="png")

@@ -53,8 +53,9 @@ class ResumableCheckpoint:
     where the randomness of its items comes from :py:class:`monai_ssl.data.SeededDataset`, their order from
     :py:class:`monai_ssl.data.EpochBatchSampler` with :py:class:`monai_ssl.handlers.EpochSeeding`, and each data loader
     has a `generator` of its own (else it draws from torch's, each time that it starts). Other handlers keep what they
-    gather over an epoch in `engine.state`, under a name in `engine.state_dict_user_keys`, and it is saved too. Each
-    process's random states are saved, and its buffers that `DistributedDataParallel` ignores, such as SwAV's queue.
+    gather over an epoch in `engine.state`, under a name in `engine.state_dict_user_keys`, and it is saved too. Of
+    each process are saved its random states, what it gathered, and its buffers that `DistributedDataParallel` ignores,
+    such as SwAV's queue.
 
     A loss or weights that are no numbers end the run with code 2 before validation, model or checkpoint see them; a
     full disk or a dead worker of the data loader end it with one line that says so.
@@ -66,6 +67,7 @@ class ResumableCheckpoint:
         evaluator: the validation engine, whose best metric is saved too; or None.
         minutes: from one checkpoint within an epoch to the next, at least 0, which means each optimiser step.
         stop: a request to save and leave, looked for after each step; or None.
+        provenance: plain values that the file keeps, such as :py:attr:`monai_ssl.run_folder.RunFolder.provenance`.
 
     Raises:
         SystemExit: code 2 at the start of training, when the file is there and unreadable, or of a longer training.
@@ -80,13 +82,14 @@ class ResumableCheckpoint:
         evaluator: Evaluator | None = None,
         minutes: float = 10.0,
         stop: StopOnSignal | None = None,
+        provenance: dict[str, Any] | None = None,
     ) -> None:
         self.path = Path(path)
         self.network = network
         self.parts: dict[str, Any] = {"network": network, "optimizer": optimizer}
         if lr_scheduler is not None:
             self.parts["lr_scheduler"] = lr_scheduler
-        self.evaluator, self.minutes, self.stop = evaluator, minutes, stop
+        self.evaluator, self.minutes, self.stop, self.provenance = evaluator, minutes, stop, provenance
         self._kept = "there is no checkpoint yet"
         self._saved_at = 0.0
         self._diverged = False
@@ -105,7 +108,9 @@ class ResumableCheckpoint:
         Raises:
             SystemExit: code 2, when it cannot be written; the earlier one is kept.
         """
-        ranks = gather({"random": random_state(), "buffers": _own_buffers(self.network)})
+        so_far = {name: _on_cpu(getattr(engine.state, name)) for name in engine.state_dict_user_keys}
+        own = {"random": random_state(), "buffers": _own_buffers(self.network), "epoch_so_far": so_far}
+        ranks = gather(own)
         failure: Exception | None = None
         if idist.get_rank() == 0:
             try:
@@ -201,7 +206,8 @@ class ResumableCheckpoint:
         state = engine.state
         content = {name: part.state_dict() for name, part in self.parts.items()}
         content["engine"] = {"iteration": state.iteration, "epoch_length": state.epoch_length}
-        content["epoch_so_far"] = {name: getattr(state, name) for name in engine.state_dict_user_keys}
+        if self.provenance is not None:
+            content["provenance"] = self.provenance
         if getattr(engine, "scaler", None) is not None:
             content["scaler"] = engine.scaler.state_dict()
         if self.evaluator is not None:
@@ -238,14 +244,14 @@ class ResumableCheckpoint:
             follow_schedule(schedule)  # training may have become longer
         engine.state.iteration = content["engine"]["iteration"]
         engine.state.epoch = engine.state.iteration // engine.state.epoch_length
-        for name in engine.state_dict_user_keys:
-            setattr(engine.state, name, content["epoch_so_far"][name])
         if "scaler" in content and getattr(engine, "scaler", None) is not None:
             engine.scaler.load_state_dict(content["scaler"])
         if self.evaluator is not None:
             self.evaluator.state.best_metric = content["best"]["metric"]
             self.evaluator.state.best_metric_epoch = content["best"]["epoch"]
         own = content["ranks"][idist.get_rank()]
+        for name in engine.state_dict_user_keys:
+            setattr(engine.state, name, own["epoch_so_far"][name])
         for name, buffer in own["buffers"].items():
             self.network.get_buffer(name).copy_(buffer)
         set_random_state(own["random"])
@@ -255,6 +261,14 @@ def _own_buffers(network: nn.Module) -> dict[str, torch.Tensor]:
     """What differs between the processes of `DistributedDataParallel`, and so is in no state of rank 0."""
     names = getattr(network, "_ddp_params_and_buffers_to_ignore", ())
     return {name: network.get_buffer(name).cpu() for name in names}
+
+
+def _on_cpu(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _on_cpu(entry) for name, entry in value.items()}
+    if isinstance(value, list):
+        return [_on_cpu(entry) for entry in value]
+    return value.cpu() if isinstance(value, torch.Tensor) else value
 
 
 def _finite(network: nn.Module) -> bool:

@@ -86,6 +86,9 @@ class SwAVLoss(nn.Module):
         assign_crops: positions of the crops whose assignments are predicted. A queue holds the first two crops, and
             goes with the default only.
 
+    Attributes:
+        codes: of the last call, (assigned crops, B, K), for monitoring.
+
     Raises:
         ValueError: when an argument is out of range.
 
@@ -117,6 +120,7 @@ class SwAVLoss(nn.Module):
         self.epsilon = epsilon
         self.iterations = iterations
         self.assign_crops = tuple(assign_crops)
+        self.codes: Tensor | None = None
 
     def forward(self, output: SwAVOutput, target: Any = None) -> Tensor:
         """
@@ -148,7 +152,8 @@ class SwAVLoss(nn.Module):
         batch = assigned.shape[1]
         if queue_scores is not None:
             assigned = torch.cat((torch.stack(queue_scores).float(), assigned), dim=1)
-        return sinkhorn(assigned, self.epsilon, self.iterations)[:, -batch:]
+        self.codes = sinkhorn(assigned, self.epsilon, self.iterations)[:, -batch:]
+        return self.codes
 
     def _check(self, output: SwAVOutput) -> None:
         crops = len(output.scores)

@@ -19,6 +19,7 @@ from monai_ssl.metrics.auc import roc_auc
 from monai_ssl.metrics.bootstrap import BootstrapResult, Comparison, bootstrap_auc, compare_auc, paired_p_value
 from monai_ssl.metrics.compare import MACRO, ModelRedraws, compare, redraw_models
 from monai_ssl.metrics.predictions import AlignedPredictions, align_predictions
+from monai_ssl.metrics.probe_auc import knn_auc, linear_auc
 from monai_ssl.metrics.redraws import redraw_counts
 from monai_ssl.metrics.roc import RocBand, roc_bands
 
@@ -37,6 +38,8 @@ __all__ = [
     "bootstrap_auc",
     "compare",
     "compare_auc",
+    "knn_auc",
+    "linear_auc",
     "paired_p_value",
     "redraw_counts",
     "redraw_models",

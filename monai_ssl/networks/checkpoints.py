@@ -48,6 +48,7 @@ class LoadReport:
         share: share of the backbone that was filled, 0 to 1, counted by tensors and by their elements: the smaller.
         adapted: what was changed on the way in, or left behind on purpose, one sentence each.
         checksum: SHA-256 of the file.
+        provenance: what a file of ours keeps of its origin, its `settings` and `versions`; None in others.
     """
 
     layout: str
@@ -58,6 +59,7 @@ class LoadReport:
     share: float
     adapted: tuple[str, ...]
     checksum: str
+    provenance: Mapping[str, Any] | None = None
 
     def __str__(self) -> str:
         notes = "".join(f"; {note}" for note in self.adapted)
@@ -148,7 +150,14 @@ def load_backbone_weights(backbone: nn.Module, path: str | os.PathLike, layout: 
         share=_share(matched, wanted),
         adapted=tuple(adapted),
         checksum=file_checksum(path),
+        provenance=_provenance(content),
     )
+
+
+def _provenance(content: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    # an attribute of the flat dictionary of model.pt, an entry of checkpoint.pt
+    found = getattr(content, "provenance", None) or content.get("provenance")
+    return found if isinstance(found, Mapping) else None
 
 
 def _wanted(backbone: nn.Module) -> dict[str, Tensor]:

@@ -33,6 +33,13 @@ _FEW_CASES = 30  # images of the rarer class; below, one image more or less visi
 _FEW_PATIENTS = 100  # below, percentile intervals are known to come out too narrow
 _WIDE = 0.10  # an interval this wide holds a fair and a good classifier alike
 _UNDEFINED = "\u2013"
+# By what the settings of a pre-training run say of them.
+_TEST_PATIENTS = {
+    "included": "Pre-training saw the images of the test patients, though not their labels, since it was run with "
+    "include_test_patients: on patients that it has not seen, the AUC of runs that start from it may be lower.",
+    "unknown": "Pre-training was given no labels, so it could not leave out the images of test patients: if it saw "
+    "them, the AUC of runs that start from it may be lower on patients that it has not seen.",
+}
 _MANY = 6  # pairs that are still pleasant to read as sentences
 
 
@@ -203,6 +210,9 @@ def _of_the_runs(numbers: dict[str, Any]) -> Iterable[str]:
     unfinished = [run["name"] for run in numbers["runs"] if run["finished"] is False]
     if unfinished:
         yield f"Not trained to the end: {listed(unfinished)}."
+    before = numbers.get("pretraining") or {}
+    if (seen := _TEST_PATIENTS.get(before.get("settings", {}).get("test_patients"))) is not None:
+        yield seen
     differing = numbers["differing_settings"]
     if len(differing) > 1:
         yield (

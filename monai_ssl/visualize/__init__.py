@@ -16,6 +16,7 @@ from __future__ import annotations
 from monai_ssl.visualize.contact_sheet import axis_strip, contact_sheet, exemplar_images
 from monai_ssl.visualize.curves import curve_figure, curve_names, read_metrics
 from monai_ssl.visualize.display_window import DisplayWindow, display_window
+from monai_ssl.visualize.embedding_map import embedding_figure, embedding_plane
 from monai_ssl.visualize.figures import figure_to_svg, image_grid
 from monai_ssl.visualize.reduction_tables import dropped_table, exemplar_table, reduction_summary, typical_volume
 from monai_ssl.visualize.roc import roc_figure
@@ -29,6 +30,8 @@ __all__ = [
     "curve_names",
     "display_window",
     "dropped_table",
+    "embedding_figure",
+    "embedding_plane",
     "exemplar_images",
     "exemplar_table",
     "figure_to_svg",

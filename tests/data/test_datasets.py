@@ -21,7 +21,7 @@ import pandas as pd
 import pytest
 import torch
 
-from monai_ssl.data import FinetuningData, ImageData, PretrainingData
+from monai_ssl.data import FinetuningData, ImageData, PretrainingData, ProbeData, data_checksum, slice_properties
 from monai_ssl.data.splits import FRACTIONS
 
 
@@ -185,6 +185,10 @@ def test_pretraining_on_a_labelled_store_without_labels_warns(tmp_path, caplog):
     assert "pre-trained on" not in caplog.text
     PretrainingData(tmp_path / "store")
     assert "patients of the later test split are pre-trained on" in caplog.text
+    table = pd.read_csv(tmp_path / "store/slices.csv")
+    before = data_checksum(tmp_path / "store")
+    (tmp_path / "store/slices.csv").write_text(table.assign(hash="0").to_csv(index=False))
+    assert data_checksum(tmp_path / "store") != before
 
 
 def test_a_reduced_and_a_whole_store_split_their_patients_alike(tmp_path):
@@ -203,3 +207,82 @@ def test_a_reduced_and_a_whole_store_split_their_patients_alike(tmp_path):
     seen = {patients[item["id"]] for item in blind.items("train")}
     assert len(test) == 2
     assert seen == set(patients) - test
+
+    properties = slice_properties(whole.path)
+    assert properties.index.tolist() == whole.kept["slice"].tolist()
+    for volume, rows in whole.kept.groupby("volume"):
+        last = max(whole.table.loc[whole.table["volume"] == volume, "index"])
+        expected = [index / last for index in rows["index"]]
+        np.testing.assert_allclose(properties.loc[rows["slice"], "position in the volume"], expected)
+    expected = ["nodule" if whole.labels.loc[name, "nodule"] else "" for name in properties.index]
+    assert properties["label"].tolist() == expected
+    assert {"nodule", ""} == set(expected)
+
+
+def test_test_patients_are_pretrained_on_where_that_is_asked_for(folder, caplog):
+    labels = folder / "labels.csv"
+    data = {
+        "left out": PretrainingData(folder, labels),
+        "included": PretrainingData(folder, labels, include_test_patients=True),
+        "unknown": PretrainingData(folder),
+    }
+    assert {name: each.test_patients for name, each in data.items()} == {name: name for name in data}
+    assert data["left out"].count() < data["included"].count() == data["unknown"].count() == 24
+    assert "as --include_test_patients asks" in caplog.text
+
+
+@pytest.mark.parametrize("include", [False, True])
+def test_probes_see_training_and_validation_as_fine_tuning_splits_them(folder, include):
+    labels = folder / "labels.csv"
+    tuning = FinetuningData(folder, labels)
+    probes = ProbeData(PretrainingData(folder, labels, include_test_patients=include))
+    assert probes.problems == []
+    for split in ("train", "val"):
+        assert {item["id"] for item in probes.items(split)} == {item["id"] for item in tuning.items(split)}
+    assert probes.count("test") == 0
+
+
+def test_probes_of_other_labels_leave_out_the_same_test_patients(folder):
+    table = pd.read_csv(folder / "labels.csv", dtype=str)
+    table["split"] = np.where(table["patient"].isin(["00", "07"]), "val", "train")
+    table.to_csv(folder / "other.csv", index=False)
+    pretraining = PretrainingData(folder, folder / "labels.csv")
+    probes = ProbeData(pretraining, folder / "other.csv")
+    allowed = {item["image"] for item in pretraining.items()}
+    assert {item["image"] for item in probes.items()} == allowed
+    assert len(allowed) < 24
+
+
+def test_probes_are_drawn_from_many_images(folder, monkeypatch):
+    monkeypatch.setattr("monai_ssl.data.probe_data._MOST", 5)
+    one, other = (ProbeData(PretrainingData(folder, folder / "labels.csv"), split_seed=0) for _ in range(2))
+    assert (one.count("train"), one.count("val")) == (5, min(5, other.count("val")))
+    assert one.table.equals(other.table)
+
+
+def test_labels_that_cannot_be_probed_are_refused_where_probes_are_asked_for(folder, caplog):
+    table = pd.read_csv(folder / "labels.csv", dtype=str)
+    table["split"] = np.where(table["patient"] < "06", "train", "test")
+    table.to_csv(folder / "labels.csv", index=False)
+    none = {"fractions": (1.0, 0.0, 0.0)}
+    pretraining = PretrainingData(folder, folder / "labels.csv", **none)
+    assert pretraining.problems == []
+    asked = ProbeData(pretraining, folder / "labels.csv", **none)
+    assert len(asked.problems) == 1
+    assert "probes need images in train and val, got {'train': 12, 'val': 0}" in asked.problems[0]
+    silent = ProbeData(pretraining, **none)
+    assert (silent.problems, silent.count()) == ([], 0)
+    assert "no kNN and linear probes" in caplog.text
+    assert ProbeData(PretrainingData(folder)).count() == 0
+
+
+def test_the_checksum_is_that_of_names_and_sizes(folder):
+    before = data_checksum(folder / "images")
+    assert len(before) == 64
+    (folder / "images").rename(folder / "elsewhere")
+    assert data_checksum(folder / "elsewhere") == before
+    first = min((folder / "elsewhere").iterdir())
+    first.rename(first.with_name("z.png"))
+    renamed = data_checksum(folder / "elsewhere")
+    (folder / "elsewhere/z.png").write_bytes(b"0" * 9)
+    assert len({before, renamed, data_checksum(folder / "elsewhere")}) == 3

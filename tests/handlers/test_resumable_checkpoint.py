@@ -19,7 +19,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from ignite.engine import Events
+from ignite.engine import Engine, Events
 from monai.engines import SupervisedEvaluator, SupervisedTrainer
 from monai.handlers import LrScheduleHandler, ValidationHandler
 from torch import nn
@@ -199,3 +199,18 @@ def test_divergence_ends_the_run_and_spares_checkpoint_and_model(tmp_path, caplo
 )
 def test_nan_never_keeps_a_number_out(current, best, expected):
     assert better(current, best) is expected
+
+
+def test_a_model_tells_where_it_comes_from_and_loads_as_any_other(tmp_path):
+    network = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3))
+    provenance = {"settings": {"seed": 3, "crop_sizes": [224, 96], "window": None}, "versions": {"torch": "2"}}
+    engine = Engine(lambda engine, batch: None)
+    engine.state.key_metric_name = None
+    ModelSaver(tmp_path / "model.pt", network, provenance).attach(engine)
+    engine.run([0])
+    weights = torch.load(tmp_path / "model.pt", weights_only=True)
+    assert weights.provenance == provenance
+    assert list(weights) == list(network.state_dict())
+    other = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3))
+    other.load_state_dict(weights, strict=True)
+    assert torch.equal(other[0].weight, network[0].weight)

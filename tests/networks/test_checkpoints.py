@@ -74,6 +74,17 @@ def test_every_layout_gives_the_outputs_of_its_source(
     assert len(str(report).splitlines()) == 1
 
 
+def test_the_report_has_the_provenance_of_our_files(tmp_path: Path, trained: nn.Module) -> None:
+    provenance = {"settings": {"test_patients": "included"}}
+    weights = trained.state_dict()
+    vars(weights)["provenance"] = provenance
+    torch.save(weights, tmp_path / "model.pt")
+    torch.save({"network": trained.state_dict(), "provenance": provenance}, tmp_path / "checkpoint.pt")
+    torch.save(trained.state_dict(), tmp_path / "other.pt")
+    found = [load_backbone_weights(create_backbone("resnet18"), path) for path in sorted(tmp_path.glob("*.pt"))]
+    assert [report.provenance for report in found] == [provenance, provenance, None]
+
+
 def test_our_classifier_is_a_start_for_a_classifier_with_other_labels(tmp_path: Path) -> None:
     source = create_backbone("resnet18", num_classes=165)
     torch.save({"network": source.state_dict(), "optimizer": {}}, tmp_path / "checkpoint.pt")

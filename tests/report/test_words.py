@@ -68,6 +68,8 @@ def test_with_several_labels_the_corrected_value_decides() -> None:
 
 def test_good_data_get_only_the_caveat_that_always_holds() -> None:
     assert [text.split(".")[0] for text in caveats(_numbers())] == ["Each model is one training run"]
+    without = {"settings": {"test_patients": "left out"}}
+    assert caveats(_numbers(pretraining=without)) == caveats(_numbers())
 
 
 _LABEL = _numbers()["labels"][0]
@@ -87,6 +89,11 @@ _MODEL = _numbers()["models"][0]
         ({"models": [_MODEL | {"left_out": 7}]}, "were left out: 7 for nodule"),
         ({"differing_settings": ["checkpoint", "seed"]}, "differ in 2 settings (checkpoint and seed)"),
         ({"runs": [{"name": "a", "finished": False}]}, "Not trained to the end: a."),
+        ({"pretraining": {"settings": {"test_patients": "included"}}}, "saw the images of the test patients"),
+        (
+            {"pretraining": {"settings": {"test_patients": "unknown"}}},
+            "could not leave out the images of test patients",
+        ),
     ],
 )
 def test_each_caveat_appears_when_the_data_demand_it(changes: dict[str, Any], expected: str) -> None:

@@ -13,6 +13,7 @@
 
 from __future__ import annotations
 
+from monai_ssl.data.labels.matching import matching_names
 from monai_ssl.data.labels.read import LAYOUTS, label_columns, read_labels
 
-__all__ = ["LAYOUTS", "label_columns", "read_labels"]
+__all__ = ["LAYOUTS", "label_columns", "matching_names", "read_labels"]
