@@ -290,6 +290,8 @@ def test_one_image_over_and_over_is_warned_of(images, tmp_path, capsys):
 
 def test_fine_tuning_learns_and_predicts(finetuned, images):
     assert (finetuned / "first_batch.png").read_bytes().startswith(b"\x89PNG")
+    model = torch.load(finetuned / "model.pt", weights_only=True)
+    assert model.provenance["settings"]["bundle"].endswith("finetuning")
     table = pd.read_csv(finetuned / "predictions.csv", dtype={"patient": str})
     truth = pd.read_csv(images / "labels.csv", dtype=str).set_index("image")
     assert table.columns.tolist() == [
