@@ -71,6 +71,7 @@ def test_defaults_are_those_of_the_function(source, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr("monai_ssl.data.slice_volumes", remember)
         assert "given {}" in run("slice", source, tmp_path / "out").stderr
+    assert "[default: (as sliced)]" in " ".join(run("reduce", "--help").stdout.split())
     shown = run("slice", "--help").stdout
     for name in ("axis", "reduce", "max_gib"):
         default = inspect.signature(monai_ssl.data.slicing.slice_volumes).parameters[name].default

@@ -20,12 +20,12 @@ from typing import Annotated, Any
 import typer
 
 __all__ = [
+    "ORDER",
     "Backbone",
     "Checkpoint",
     "Include",
     "MaxGib",
     "Modality",
-    "Order",
     "PatientFolders",
     "Preset",
     "Reduce",
@@ -73,13 +73,7 @@ Reduce = Annotated[
         help="What drops near-duplicates: all, every_n:N, random:FRACTION, dhash:T, ssim:T, mi:T, embedding:T."
     ),
 ]
-Order = Annotated[
-    str | None,
-    typer.Option(
-        help="In which slices are compared: position, or name as Less is More sorts its images.",
-        show_default="position; reduce: as sliced",
-    ),
-]
+ORDER = "In which slices are compared: position, or name as Less is More sorts its images."
 Seed = Annotated[int | None, typer.Option(help="Of random; each volume draws anew.", show_default="0", metavar="N")]
 Backbone = Annotated[
     str | None, typer.Option(help="Network in timm whose features embedding compares.", metavar="NAME")

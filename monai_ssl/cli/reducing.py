@@ -19,7 +19,7 @@ from typing import Annotated
 import typer
 
 from monai_ssl.cli.application import given
-from monai_ssl.cli.options import Backbone, Checkpoint, Order, Reduce, Scheduler, Seed, Workers
+from monai_ssl.cli.options import ORDER, Backbone, Checkpoint, Reduce, Scheduler, Seed, Workers
 
 
 def reduce_command(
@@ -32,7 +32,7 @@ def reduce_command(
             show_default="volume",
         ),
     ] = None,
-    order: Order = None,
+    order: Annotated[str | None, typer.Option(help=ORDER, show_default="as sliced")] = None,
     seed: Seed = None,
     target_fraction: Annotated[
         float | None,

@@ -20,12 +20,12 @@ import typer
 
 from monai_ssl.cli.application import given
 from monai_ssl.cli.options import (
+    ORDER,
     Backbone,
     Checkpoint,
     Include,
     MaxGib,
     Modality,
-    Order,
     PatientFolders,
     Preset,
     Scheduler,
@@ -53,7 +53,7 @@ def slice_command(
             show_default="dhash:6",
         ),
     ] = None,
-    order: Order = None,
+    order: Annotated[str | None, typer.Option(help=ORDER, show_default="position")] = None,
     seed: Seed = None,
     axis: Annotated[str | None, typer.Option(help="axial, coronal or sagittal.", show_default="axial")] = None,
     labels: Annotated[

@@ -28,6 +28,7 @@ from tqdm import tqdm
 
 from monai_ssl.data.name_order import NAME_RANK
 from monai_ssl.data.parallel import Width, make_executor, run_all
+from monai_ssl.data.slice_again import slice_again
 from monai_ssl.data.slice_store import SliceStore
 from monai_ssl.data.stored_slices import StoredSlices
 from monai_ssl.files import atomic_path
@@ -155,10 +156,7 @@ def need_voxels(store: SliceStore, name: str) -> None:
 
 
 def _remedy(store: SliceStore) -> str:
-    return (
-        "slice the source anew, and reduce that store: python -m monai_ssl slice INPUT OUTPUT --reduce all "
-        f"--pseudonym-key {store.path / '.pseudonym_key'}"
-    )
+    return f"slice the source anew, and reduce that store: {slice_again(store.path, store.settings)}"
 
 
 def _reduce(

@@ -51,7 +51,8 @@ def reduce_store(
     Reduce a slice store anew: `kept`, `exemplar` and `distance` of its slices change, and nothing else.
 
     Hashes and features that are in the store are taken from there; no voxel is read for them. The 8-bit images that are
-    compared are those of the store's `window`.
+    compared are those of the store's `window`. The page of the reduction before is removed;
+    `build_reduction_report` makes the new one.
 
     Args:
         path: a finished store.
@@ -98,6 +99,8 @@ def reduce_store(
             # A kill between the two files leaves settings that say so.
             write_json(path / "store.json", choice.settings_of(store, complete=False))
         write_json(path / "store.json", choice.settings_of(store))
+        for picture in ("reduction.html", "reduction.png"):  # of the reduction before
+            (path / picture).unlink(missing_ok=True)
     return SliceStore.open(path)
 
 

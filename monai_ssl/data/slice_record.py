@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shlex
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -103,7 +104,7 @@ def read_record(folder: Path) -> Record:
         reason = "is absent" if isinstance(error, FileNotFoundError) else "cannot be read"
         raise ValueError(
             f"{file}: {reason}, so it is not known what the store was made from and nothing can be added; slice all "
-            f"into a new folder with --pseudonym-key {folder / '.pseudonym_key'}"
+            f"into a new folder with --pseudonym-key {shlex.quote(str(folder / '.pseudonym_key'))}"
         ) from error
 
 

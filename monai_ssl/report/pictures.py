@@ -39,7 +39,7 @@ __all__ = ["curve_pictures", "roc_pictures", "show_slices"]
 
 _EXEMPLARS = 24
 _WITH_DROPPED = 40  # pictures of slices, kept and dropped: keeps the page of a real CT below 1 MB
-_EACH = 8
+_EACH = 4  # one row
 
 
 def roc_pictures(result: ModelRedraws, redraws: int, seed: int) -> list[Picture]:

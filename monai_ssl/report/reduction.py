@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from monai_ssl.data import SliceStore
+from monai_ssl.data.slice_again import reduce_again, slice_again
 from monai_ssl.files import atomic_path
 from monai_ssl.report.page import Picture, render, setting_rows
 from monai_ssl.report.pictures import show_slices
@@ -101,6 +102,7 @@ def _page(store: SliceStore, counts: ReductionCounts, numbers: dict[str, Any]) -
         section=section,
         beside=beside_text(section),
         window_text=window_words(stored.windows),
+        again=_again(store.settings),
         strip=strip,
         tiles=tiles,
         pairs=pairs,
@@ -110,3 +112,10 @@ def _page(store: SliceStore, counts: ReductionCounts, numbers: dict[str, Any]) -
         versions=setting_rows([numbers["versions"]]),
         colors={},
     )
+
+
+def _again(settings: dict[str, Any]) -> tuple[str, str]:
+    """The commands that give a store reduced alike which holds the dropped slices too."""
+    # A strategy that looks at pixels saw them before they were resized.
+    whole = {**settings, "arguments": {**settings["arguments"], "resize": None}}
+    return slice_again(Path("THIS_STORE"), whole, "OTHER_STORE"), reduce_again(settings, "OTHER_STORE")

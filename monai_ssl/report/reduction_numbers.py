@@ -115,7 +115,7 @@ def count_reduction(store: SliceStore, thresholds: Mapping[float, float] | None)
 
 def reduction_numbers(store: SliceStore, counts: ReductionCounts) -> dict[str, Any]:
     """What is said in words and in the settings, as plain values."""
-    table, volumes = store.table, counts.volumes
+    table, volumes, reduction = store.table, counts.volumes, store.settings.get("reduction") or {}
     dropped = ~table["kept"].to_numpy(bool)
     stored = table["row"].notna().to_numpy()
     constant = (table["min"] == table["max"]).to_numpy() if {"min", "max"} <= set(table.columns) else np.zeros(1, bool)
@@ -129,7 +129,9 @@ def reduction_numbers(store: SliceStore, counts: ReductionCounts) -> dict[str, A
             "unit": counts.strategy.unit,
             "threshold": counts.strategy.threshold,
             "scope": counts.scope,
+            "order": reduction.get("order") or "position",
             "complete": store.settings.get("complete", True),
+            "reduced": reduction.get("complete", True),
             "constant": int(constant.sum()),
             "volumes_without_kept": int((volumes["kept"] == 0).sum()),
             "volumes_with_one_kept": int(((volumes["kept"] == 1) & (volumes["slices"] > 1)).sum()),

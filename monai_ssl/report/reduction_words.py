@@ -36,7 +36,7 @@ _THRESHOLD = "A slice was dropped when {} from it to {} was at most {{number:g}}
 _EARLIER, _LAST = "an earlier kept slice", "the last kept slice before it"
 _RULES = {
     "all": ("Nothing was dropped: all keeps every slice", "", False),
-    "every_n": ("Every {number:g}-th slice was kept, from the first, whatever it looks like", "slices apart", False),
+    "every_n": ("Of every {number:g} slices the first was kept, whatever it looks like", "slices apart", False),
     "random": ("A share of {number:.3g} was kept, drawn at random", "slices apart", False),
     "dhash": (
         "A slice was dropped when its difference hash differed in at most {number:g} of 64 bits from that of an "
@@ -83,7 +83,7 @@ def strategy_words(strategy: str) -> StrategyWords:
 
     Example:
         >>> strategy_words("dhash:6").threshold, strategy_words("every_n:4").rule
-        (6.0, 'Every 4-th slice was kept, from the first, whatever it looks like.')
+        (6.0, 'Of every 4 slices the first was kept, whatever it looks like.')
     """
     name, _, argument = strategy.partition(":")
     try:
@@ -91,6 +91,8 @@ def strategy_words(strategy: str) -> StrategyWords:
     except ValueError:
         number = None
     rule, unit, compared = _RULES.get(name, ("", "", False))
+    if strategy == "every_n:1":
+        rule = "Every slice was kept"
     if number is None and name != "all":
         rule, compared = "", False
     sentence = f"{rule.format(number=number)}." if rule else ""
@@ -107,6 +109,8 @@ def reduction_sentences(numbers: dict[str, Any]) -> list[str]:
     ]
     if numbers["name"] not in ("all", "every_n", "random"):
         sentences[1] = f"{numbers['rule']} {_SCOPES.get(numbers['scope'], '')}".strip()
+    if numbers["order"] == "name" and numbers["name"] not in ("all", "random"):
+        sentences[1] += " They were taken in the order of their names, sorted as text."
     if kept == slices:
         return [*filter(None, sentences), *([] if numbers["name"] == "all" else ["Nothing was dropped."])]
     if volumes > 1:
@@ -124,6 +128,11 @@ def reduction_caveats(numbers: dict[str, Any]) -> list[str]:
     caveats = []
     if not numbers["complete"]:
         caveats.append("The store is unfinished: the page tells of the volumes that were sliced so far.")
+    if not numbers["reduced"]:
+        caveats.append(
+            f"Reducing the store by {numbers['strategy']} was stopped as it was written: which slices are kept may be "
+            "as before. Reduce it again."
+        )
     if count := numbers["constant"]:
         verb = "holds" if count == 1 else "hold"
         caveats.append(f"{counted(count, 'slice')} {verb} one value only, such as nothing but air or padding.")

@@ -155,7 +155,7 @@ def caption(exemplar: Any) -> str:
         others.append(f"{exemplar.replaced:.0f} more ({exemplar.first:.0f} to {exemplar.last:.0f})")
     if exemplar.elsewhere:
         others.append(f"{exemplar.elsewhere:.0f} in other volumes")
-    return f"slice {exemplar.index:.0f} stands for {' and '.join(others)}{distance_text(exemplar, ' up to')}"
+    return f"slice {exemplar.index:.0f} stands for {' and '.join(others)}{_farthest(exemplar)}"
 
 
 def dropped_caption(dropped: Any) -> str:
@@ -164,9 +164,17 @@ def dropped_caption(dropped: Any) -> str:
     return f"slice {dropped.index:.0f}{where} dropped{distance_text(dropped)}"
 
 
-def distance_text(row: Any, bound: str = "") -> str:
+def distance_text(row: Any) -> str:
     """The distance of a row of either table, after what comes before it; nothing where none is known."""
-    return "" if row.distance != row.distance else f", distance{bound} {row.distance:.3g}"
+    return "" if row.distance != row.distance else f", distance {row.distance:.3g}"
+
+
+def _farthest(exemplar: Any) -> str:
+    if exemplar.replaced + exemplar.elsewhere == 1:
+        return distance_text(exemplar)
+    if exemplar.distance == 0:
+        return ", all at distance 0"
+    return distance_text(exemplar).replace("distance", "distance up to")
 
 
 def _lines_with_dropped(exemplars: pd.DataFrame, dropped: pd.DataFrame) -> list[list[_Tile]]:

@@ -26,6 +26,7 @@ from volume_files import axial_affine, world_values, write_nifti
 from monai_ssl.data import SliceStore, reduce_store, slice_volumes
 from monai_ssl.networks import Embedder, create_backbone
 from monai_ssl.reduction import hash_slices, reduce_slices, select_by_cosine, select_exemplars, to_uint8
+from monai_ssl.report import build_reduction_report
 
 KEY = "secret"
 
@@ -72,7 +73,9 @@ def test_nothing_but_three_columns_changes(source, tmp_path):
     rest = [column for column in store.table if column not in ("kept", "exemplar", "distance")]
     before, whole = columns(store.path, *rest), (store.path / "slices.csv").read_bytes()
     files = {file: file.read_bytes() for file in store.path.rglob("*.npy")}
+    build_reduction_report(store.path)
     reduce_store(store.path, "dhash:9", scope="dataset")
+    assert not list(store.path.glob("reduction.*"))  # they told of the reduction before
     assert columns(store.path, *rest) == before
     assert (store.path / "slices.csv").read_bytes() != whole
     assert all(file.read_bytes() == content for file, content in files.items())

@@ -199,6 +199,17 @@ def test_a_store_that_never_stored_what_it_dropped_says_how_to_see_it(reduced: P
     assert not any("Dropped" in value for tag, name, value in page.attributes if (tag, name) == ("img", "alt"))
 
 
+def test_a_reduction_that_was_stopped_is_told_of(reduced: Path, tmp_path: Path) -> None:
+    stopped = "Reducing the store by dhash:6 was stopped as it was written"
+    assert stopped not in _page(reduced).text
+    store = Path(shutil.copytree(reduced, tmp_path / "store"))
+    settings = json.loads((store / "store.json").read_text())
+    settings["reduction"]["complete"] = False
+    (store / "store.json").write_text(json.dumps(settings))
+    build_reduction_report(store)
+    assert stopped in _page(store).text
+
+
 def test_the_overview_is_a_readable_picture_and_nothing_else_is_left(reduced: Path) -> None:
     with Image.open(reduced / "reduction.png") as image:
         image.load()

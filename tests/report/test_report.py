@@ -170,7 +170,7 @@ def test_slices_and_pretraining_have_their_sections(
     text = "".join(page.texts)
     assert "3 of 6 slices were kept (50\u00a0%)" in text
     assert [v for tag, name, v in page.attributes if (tag, name) == ("img", "alt")] == [
-        f"Kept slice {i} stands for 1 more ({i} to {i + 1}), distance up to 4" for i in (0, 2, 4)
+        f"Kept slice {i} stands for 1 more ({i} to {i + 1}), distance 4" for i in (0, 2, 4)
     ]
     assert "arguments.reduce" in text
     assert json.loads((tmp_path / "out" / "report.json").read_text())["reduction"]["exemplars"][1]["index"] == 2

@@ -11,6 +11,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -24,6 +26,7 @@ from monai_ssl.visualize import (
     reduction_summary,
     typical_volume,
 )
+from monai_ssl.visualize.contact_sheet import caption
 
 
 class _Store:
@@ -98,6 +101,22 @@ def test_dropped_slices_go_with_their_exemplar() -> None:
     assert dropped_table(table, "a", ["a3", "a0"], each=1)["slice"].tolist() == ["a5", "a1"]
     assert dropped_table(table, "a", ["a0"], each=0).empty
     assert dropped_table(table, "b", ["b0", "b1"], each=9).empty
+
+
+@pytest.mark.parametrize(
+    ("replaced", "elsewhere", "distance", "text"),
+    [
+        (0, 0, 0.0, "slice 3 stands for itself"),
+        (1, 0, 2.0, "slice 3 stands for 1 more (3 to 4), distance 2"),
+        (1, 0, 0.0, "slice 3 stands for 1 more (3 to 4), distance 0"),
+        (1, 1, 2.0, "slice 3 stands for 1 more (3 to 4) and 1 in other volumes, distance up to 2"),
+        (4, 0, 0.0, "slice 3 stands for 4 more (3 to 4), all at distance 0"),
+        (4, 0, np.nan, "slice 3 stands for 4 more (3 to 4)"),
+    ],
+)
+def test_captions(replaced: int, elsewhere: int, distance: float, text: str) -> None:
+    row = {"index": 3, "replaced": replaced, "elsewhere": elsewhere, "first": 3, "last": 4, "distance": distance}
+    assert caption(SimpleNamespace(**row)) == text
 
 
 def test_many_dropped_slices_are_picked_evenly() -> None:

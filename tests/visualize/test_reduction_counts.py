@@ -129,6 +129,12 @@ def test_a_large_store_is_sampled_and_one_without_hashes_is_not_guessed_at(monke
     assert found is not None
     assert whole is not None
     assert (found.groups, found.of, whole.groups, whole.of) == (5, 12, 1, 1)
+    exact = threshold_shares(table, "dataset", range(17))
+    monkeypatch.setattr("monai_ssl.visualize.reduction_counts._MANY", 50)
+    few = threshold_shares(table, "dataset", range(17))
+    assert exact is not None
+    assert few is not None
+    assert few.shares.to_dict() == {threshold: exact.shares[threshold] for threshold in (0, 4, 8)}
     monkeypatch.setattr("monai_ssl.visualize.reduction_counts._MOST_HASHES", 50)
     assert threshold_shares(table, "dataset", [0]) is None
     assert threshold_shares(table.assign(hash=""), "volume", [0]) is None
