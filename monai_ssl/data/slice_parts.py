@@ -15,6 +15,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import os
 import time
@@ -32,9 +33,11 @@ __all__ = [
     "VOLUME_FOLDER",
     "Part",
     "await_parts",
+    "digest_files",
     "part_file",
     "read_part",
     "sign",
+    "size_of_files",
     "volume_file",
 ]
 
@@ -64,9 +67,12 @@ class Part:
         size: bytes of its file of slices.
         warnings: file and what only its voxels could tell.
         rejection: file and reason, when it was refused.
+        source_size: bytes of the files it was made from.
+        content: of those files, see `digest_files`.
         input: pseudonym of the folder it came from; this and the rest are known once the store is finished.
         nameless: whether nothing tells its patient, in a format that has no place for one.
         notes: file and warning, of its headers.
+        labelled: whether a labels table was given with that folder.
     """
 
     signature: str
@@ -78,9 +84,12 @@ class Part:
     size: int = 0
     warnings: Sequence[Sequence[str]] = ()
     rejection: Sequence[str] | None = None
+    source_size: int = 0
+    content: str = ""
     input: str = ""
     nameless: bool = False
     notes: Sequence[Sequence[str]] = ()
+    labelled: bool = False
 
     def to_bytes(self) -> bytes:
         """What `read_part` reads."""
@@ -93,6 +102,10 @@ class Part:
         if self.rejection is not None:
             return self.max_gib == max_gib
         return volume.is_file() and volume.stat().st_size == self.size
+
+    def as_read(self, other: Part) -> bool:
+        """Whether both are of the same files."""
+        return self.signature == other.signature or "" != self.content == other.content
 
     def positions(self) -> Iterator[tuple[str, float]]:
         """Name and position in millimetres of each slice."""
@@ -142,6 +155,28 @@ def sign(pseudonyms: Pseudonyms, volume: Volume, patient: str, ranks: Sequence[i
     """A keyed hash that changes with the files of `volume` (names, sizes, times), its patient and its `name_ranks`."""
     states = [(os.fspath(file.relative_to(volume.root)), *_state(file)) for file in volume.files]
     return pseudonyms("signature", json.dumps([volume.source, patient, states, *ranks]))
+
+
+def size_of_files(volume: Volume) -> int:
+    """Bytes, all together."""
+    return sum(_state(file)[0] for file in volume.files)
+
+
+def digest_files(pseudonyms: Pseudonyms, volume: Volume, ranks: Sequence[int] = ()) -> str:
+    """
+    A keyed hash of all bytes of its files, in their order, and its `name_ranks`: the same wherever the files lie and
+    however old they are. A part of them would not do: scans in one grid, with air around the body, have equal headers,
+    sizes, beginnings and ends.
+
+    Raises:
+        OSError: when a file cannot be read.
+    """
+    digests = []
+    for file in volume.files:
+        with open(file, "rb") as stream:
+            digests.append(hashlib.file_digest(stream, "sha256").hexdigest())
+    part = volume.source.removeprefix(volume.series)  # of several in the same files
+    return pseudonyms("content", json.dumps([part, digests, *ranks]))
 
 
 def _state(file: Path) -> tuple[int, int]:

@@ -87,7 +87,8 @@ class Findings:
             part, volume = self.part(name), self.volumes.get(name)
             if part is not None and volume is not None:
                 notes, nameless = self.notes.get(name, []), _nameless(volume, labels)
-                part = replace(part, input=self.input, nameless=nameless, notes=notes)
+                labelled = labels is not None
+                part = replace(part, input=self.input, nameless=nameless, notes=notes, labelled=labelled)
             if part is not None:
                 yield name, part
 

@@ -28,8 +28,17 @@ import numpy as np
 from numpy.lib import format as npy
 
 from monai_ssl.data.name_order import NAME_RANK
+from monai_ssl.data.pseudonyms import Pseudonyms
 from monai_ssl.data.resampling import resample
-from monai_ssl.data.slice_parts import COLUMNS, VOLUME_FOLDER, Part, part_file, volume_file
+from monai_ssl.data.slice_parts import (
+    COLUMNS,
+    VOLUME_FOLDER,
+    Part,
+    digest_files,
+    part_file,
+    size_of_files,
+    volume_file,
+)
 from monai_ssl.data.stored_slices import feature_file, seed_of
 from monai_ssl.data.volume import Volume
 from monai_ssl.data.voxels import RejectedVolumeError, Rejection, Voxels
@@ -74,8 +83,8 @@ class SliceOptions:
 class SliceTask:
     """
     A volume, its pseudonyms, the signature of its files and what to do with it; `mark` is a file that is there as
-    long as the run, `output` the store's folder, `ranks` are its `name_ranks` where slices are compared in order of
-    names.
+    long as the run, `output` the store's folder, `pseudonyms` make others, `ranks` are its `name_ranks` where slices
+    are compared in order of names.
     """
 
     volume: Volume
@@ -85,7 +94,13 @@ class SliceTask:
     mark: Path
     output: Path
     options: SliceOptions
+    pseudonyms: Pseudonyms
     ranks: np.ndarray | None = None
+
+    @property
+    def content(self) -> str:
+        """See `digest_files`."""
+        return digest_files(self.pseudonyms, self.volume, () if self.ranks is None else self.ranks.tolist())
 
 
 def store_volume(task: SliceTask) -> int:
@@ -102,6 +117,7 @@ def store_volume(task: SliceTask) -> int:
     """
     try:
         voxels = _read(task)
+        content = task.content
         images = to_display(voxels.array, voxels.affine, task.options.axis)
         rows, kept = _rows(task, voxels, images)
     except RejectedVolumeError as error:
@@ -123,6 +139,8 @@ def store_volume(task: SliceTask) -> int:
         kept=int(kept.sum()),
         size=file.stat().st_size,
         warnings=[(task.volume.name, warning) for warning in voxels.warnings],
+        source_size=size_of_files(task.volume),
+        content=content,
     )
     _write_part(task, part)
     return len(images)

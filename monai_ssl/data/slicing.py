@@ -126,16 +126,19 @@ def slice_volumes(
         update: bring the finished store in `output_dir` up to date with the input. Volumes that are new there or whose
             files changed are sliced, those that came from this input and are there no more are dropped, and those that
             came from another input stay, with their rows of all tables. The store is then reduced as it was last. Where
-            all came from one input, it is the store that slicing anew (and `reduce_store`) would give. The arguments
-            must be those the store was made with, but for the five named above.
+            all came from one input, it is the store that slicing anew (and `reduce_store`) would give. Files that
+            differ from those of the store in time or place only are the same. A volume whose files are in the store
+            from another input is refused under another name, as is another one under its name. The arguments must be
+            those the store was made with, but for the five named above; of these, `labels` and `identifiers` must not
+            be left out where volumes of this input, or the store, have them.
 
     Returns:
         The finished store.
 
     Raises:
-        ValueError: for bad arguments, all at once and before any work; when all was refused; when another process is at
-            work in `output_dir`, or a run with other arguments was stopped there; when an update would keep a slice
-            that was never stored, and leaves the store as it was.
+        ValueError: for bad arguments, all at once and before any work; when all was refused (an update then leaves the
+            store as it was); when another process is at work in `output_dir`, or a run with other arguments was
+            stopped there; when an update would keep a slice that was never stored, and leaves the store as it was.
         OSError: when the store cannot be written, such as on a full disk, or the scheduler is lost. What is done then
             opens as an unfinished store, and the same command goes on.
 

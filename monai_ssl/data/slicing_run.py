@@ -223,7 +223,8 @@ class SlicingRun:
             if part is None or not part.holds(signature, self.options.max_gib, volume_file(self.work, name)):
                 part_file(self.work, name).unlink(missing_ok=True)
                 if not settled:
-                    tasks.append(SliceTask(volume, name, patient, signature, mark, output, self.options, ranked))
+                    fixed = (mark, output, self.options, self.pseudonyms)
+                    tasks.append(SliceTask(volume, name, patient, signature, *fixed, ranked))
         return tasks
 
     def _marked(self, tasks: list[SliceTask]) -> list[SliceTask]:

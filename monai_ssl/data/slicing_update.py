@@ -17,14 +17,19 @@ import json
 import logging
 import os
 import shutil
+from collections import Counter
+from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+from tqdm import tqdm
 
 from monai_ssl import __version__
 from monai_ssl.data.choosing import choose
 from monai_ssl.data.label_join import SourceLabels
 from monai_ssl.data.pseudonyms import KEY_FILE, Pseudonyms, load_key, read_key
-from monai_ssl.data.slice_parts import await_parts, volume_file
+from monai_ssl.data.slice_parts import await_parts, size_of_files, volume_file
 from monai_ssl.data.slice_record import RECORD_FILE, Record, read_record
 from monai_ssl.data.slice_store import SliceStore, read_slices
 from monai_ssl.data.slice_tables import TABLES, label_columns, write_tables
@@ -42,8 +47,12 @@ __all__ = ["StoreUpdate", "update_problem"]
 logger = logging.getLogger(__name__)
 
 _SAME_NAME = (
-    "a volume that came from elsewhere goes by this name in the store, and its files had other names, sizes or times; "
-    "it stays (a DICOM series is known by its SeriesInstanceUID, any other volume by its path below the input)"
+    "a volume that came from elsewhere goes by this name in the store, and its files had other content; it stays (a "
+    "DICOM series is known by its SeriesInstanceUID, any other volume by its path below the input)"
+)
+_SAME_FILES = (
+    "equal files are in the store, from another input and under another name; they stay, since one scan under two "
+    "names would count as two patients; to have it under this name, slice into a new folder"
 )
 
 
@@ -85,6 +94,7 @@ class StoreUpdate(SlicingRun):
         self._workers = workers
         self._record = Record({}, {})
         self._before: dict[str, Any] = {}
+        self._refused: Counter[str] = Counter()
 
     @property
     def finished(self) -> bool:
@@ -100,7 +110,7 @@ class StoreUpdate(SlicingRun):
             pseudonym_key: as in `slice_volumes`.
 
         Raises:
-            ValueError: when any differs, or the store cannot be updated.
+            ValueError: when any differs, one that its tables need is left out, or the store cannot be updated.
             OSError: when the store cannot be written.
         """
         if not (self.output / "store.json").is_file():
@@ -112,6 +122,7 @@ class StoreUpdate(SlicingRun):
         self._check_key(pseudonym_key)
         self._check_arguments()
         self._name(source, load_key(self.output, pseudonym_key))
+        self._check_left_out(())
         remove_partials(self.work)
 
     def plan(self, volumes: list[Volume], rejections: list[Rejection]) -> list[SliceTask]:
@@ -124,13 +135,18 @@ class StoreUpdate(SlicingRun):
 
         Raises:
             ValueError: when labels are given and name none of the volumes, or other labels than those of volumes that
-                came from elsewhere.
+                came from elsewhere; when they are left out and were not before; when all volumes are refused.
         """
         self._find(volumes, rejections)
         self.findings.store = self.output
         for table in ("store.json", RECORD_FILE, *TABLES):
             (self.work / table).unlink(missing_ok=True)
-        tasks = self._tasks()
+        tasks = self._without_known(self._tasks())
+        if self._refused and not self.findings.volumes:
+            raise ValueError(
+                f"{self.output}: stays as it was, all volumes of the input are refused: {self._refusals()}"
+            )
+        self._check_left_out(self.findings.volumes)
         elsewhere = self._record.elsewhere(self.findings.volumes, self._input)
         if self.findings.ranked and elsewhere.parts:
             raise ValueError(
@@ -206,6 +222,20 @@ class StoreUpdate(SlicingRun):
                 "--checkpoint again; features that it has are not made again"
             )
 
+    def _check_left_out(self, found: Collection[str]) -> None:
+        """Refuse to drop what tables hold because an option was forgotten."""
+        parts = self._record.parts.items()
+        lost = sum(part.labelled and (part.input == self._input or name in found) for name, part in parts)
+        missing = []
+        if self.labels is None and lost:
+            missing.append(f"--labels CSV (labels=...), which was given for {lost} of the volumes")
+        if not self.identifiers and (self.output / "identifiers.csv").is_file():
+            missing.append("--identifiers (identifiers=True), since it holds identifiers.csv")
+        if missing:
+            raise ValueError(
+                f"{self.output}: an update needs {' and '.join(missing)}; for a store without, slice into a new folder"
+            )
+
     def _settled(self, name: str, signature: str) -> bool:
         part = self._record.parts.get(name)
         if part is None:
@@ -213,12 +243,47 @@ class StoreUpdate(SlicingRun):
         if part.holds(signature, self.options.max_gib, volume_file(self.output, name)):
             self.findings.held[name] = part
             return True
-        if part.signature == signature or part.input == self._input or part.rejection is not None:
+        return False
+
+    def _without_known(self, tasks: list[SliceTask]) -> list[SliceTask]:
+        """Those whose files are in the store neither under their name, where these differ in time only, nor another."""
+        bar = tqdm(tasks, unit="volume", desc="comparing files", disable=None, delay=2)
+        changed = [task for task in bar if task.name not in self._record.parts or not self._known(task)]
+        elsewhere = self._record.elsewhere(self.findings.volumes, self._input).parts.values()
+        sizes = {part.source_size for part in elsewhere}
+        contents = {part.content for part in elsewhere if part.content}
+        new = []
+        for task in tqdm(changed, unit="volume", desc="comparing files", disable=None, delay=2):
+            known = task.name in self._record.parts
+            if not known and size_of_files(task.volume) in sizes and _content(task) in contents:
+                self._refuse(task, _SAME_FILES)
+            else:
+                new.append(task)
+        return new
+
+    def _known(self, task: SliceTask) -> bool:
+        part = self._record.parts[task.name]
+        if part.signature == task.signature or part.rejection is not None:
             return False
-        volume = self.findings.volumes.pop(name)
-        del self.findings.notes[name]
-        self.findings.rejections.append(Rejection(volume.name, _SAME_NAME))
+        same = part.source_size == size_of_files(task.volume) and part.content == _content(task) != ""
+        if same and part.patient == task.patient:
+            warnings = [(task.volume.name, warning) for _, warning in part.warnings]
+            part = replace(part, signature=task.signature, warnings=warnings)
+            if part.holds(task.signature, self.options.max_gib, volume_file(self.output, task.name)):
+                self.findings.held[task.name] = part
+                return True
+        if same or part.input == self._input:
+            return False
+        self._refuse(task, _SAME_NAME)
         return True
+
+    def _refuse(self, task: SliceTask, reason: str) -> None:
+        del self.findings.volumes[task.name], self.findings.notes[task.name]
+        self.findings.rejections.append(Rejection(task.volume.name, reason))
+        self._refused[reason] += 1
+
+    def _refusals(self) -> str:
+        return "; ".join(f"{count}, {reason}" for reason, count in self._refused.items())
 
     def _tell(self) -> None:
         found, held, before = self.findings.volumes.keys(), self.findings.held.keys(), self._record.parts
@@ -229,6 +294,8 @@ class StoreUpdate(SlicingRun):
             words += f"; dropped, since they are no longer in the input: {gone}"
         if elsewhere := len(held & known - found):
             words += f"; kept, since they came from another input: {elsewhere}"
+        if self._refused:
+            words += f"; refused, see rejected.csv: {self._refusals()}"
         logger.warning("%s: volumes: %s", self.output, words)
 
     def _reduced(self, settings: dict[str, Any]) -> dict[str, Any]:
@@ -255,3 +322,10 @@ class StoreUpdate(SlicingRun):
             parts = (self._record.parts.get(name), self.findings.part(name))
             changed |= {name, *(part.patient for part in parts if part is not None)}
         return changed
+
+
+def _content(task: SliceTask) -> str:
+    try:
+        return task.content
+    except OSError:  # slicing will say so
+        return ""

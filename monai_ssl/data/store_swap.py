@@ -51,7 +51,7 @@ def put_in_place(newer: Path, store: Path) -> None:
 def _drop_stale(newer: Path, store: Path) -> None:
     before, now = read_record(store).parts, read_record(newer).parts
     sliced = {name for name, part in now.items() if part.rejection is None}
-    same = {name for name in sliced if name in before and before[name].signature == now[name].signature}
+    same = {name for name in sliced if name in before and before[name].as_read(now[name])}
     # Features made at slicing are renewed as slices are; what `reduce` made of a volume that has changed is stale.
     made_by = json.loads((newer / "store.json").read_text(encoding="utf-8"))["arguments"]["features"]
     renewed = {store / VOLUME_FOLDER} | ({feature_file(store, made_by, "").parent} if made_by else set())

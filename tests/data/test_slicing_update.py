@@ -100,13 +100,38 @@ def test_an_update_equals_slicing_anew(source, tmp_path, caplog):
     assert "4 new, 3 changed, 2 as before; dropped, since they are no longer in the input: 1\n" in caplog.text
     places = np.flatnonzero(np.isin(pd.unique(store.table["volume"]), volumes, invert=True))
     assert 0 < places[1] < places[-2] < store.settings["counts"]["volumes"] - 1
-    # Nothing new, and other labels.
+    # Nothing new, and labels of patients alone.
     sliced(source, output, update=True)
     assert digests(output) == digests(expected.path)
     shutil.rmtree(expected.path)
-    plain = {"labels": None, "identifiers": False}
-    sliced(source, output, update=True, **plain)
-    assert digests(output) == digests(sliced(source, expected.path, **plain).path)
+    (source.parent / "labels.csv").write_text("series,patient\n2.nii,q0\n")
+    sliced(source, output, update=True)
+    assert digests(output) == digests(sliced(source, expected.path).path)
+    assert not (output / "labels.csv").exists()
+
+
+@pytest.mark.parametrize("table", [None, "series,patient\n2.nii,q0\n"])
+@pytest.mark.parametrize("moved", [False, True])
+def test_what_tables_hold_is_not_dropped_for_an_option_left_out(source, tmp_path, table, moved):
+    if table:
+        (tmp_path / "labels.csv").write_text(table)
+    output = sliced(source, tmp_path / "out").path
+    before = digests(output)
+    if moved:
+        source = source.rename(tmp_path / "moved")
+    with pytest.raises(ValueError, match=r"an update needs --labels CSV \(labels=...\), which was given for"):
+        sliced(source, output, update=True, labels=None)
+    with pytest.raises(ValueError, match=r"an update needs --identifiers \(identifiers=True\), since .*new folder"):
+        sliced(source, output, update=True, identifiers=False)
+    if not moved:
+        with pytest.raises(ValueError, match=r"needs --labels CSV .* 6 of the volumes and --identifiers"):
+            sliced(source, output, update=True, labels=None, identifiers=False)
+    assert digests(output) == before
+    # Scans that never had labels need none.
+    write(tmp_path / "month", 7)
+    for _ in range(2):
+        counts = sliced(tmp_path / "month", output, labels=None, update=True).settings["counts"]
+        assert counts["volumes"] == 6
 
 
 def blank(source):
@@ -290,6 +315,70 @@ def test_another_volume_of_a_known_name_is_refused_and_the_known_one_stays(sourc
     assert now | before == now
 
 
+@pytest.mark.parametrize("link", [False, True])
+def test_the_same_files_from_a_folder_within_are_not_added_again(source, tmp_path, caplog, link):
+    for number in (1, 2, 5):
+        (source / name_of(number)).rename(write(source / "nifti", number))
+    plain = {"labels": None}
+    output = sliced(source, tmp_path / "out", **plain).path
+    before = digests(output)
+    within = source / "nifti"
+    if link:
+        within = tmp_path / "linked"
+        within.mkdir()
+        for file in (source / "nifti").iterdir():
+            (within / file.name).symlink_to(file)
+    with pytest.raises(ValueError, match=r"stays as it was, all volumes .* refused: 3, equal files are in the store, "):
+        sliced(within, output, update=True, **plain)
+    assert digests(output) == before
+    write(within, 7)
+    for _ in range(2):
+        store = sliced(within, output, update=True, **plain)
+        rejected = pd.read_csv(store.path / "rejected.csv", index_col="file")["reason"]
+        assert rejected[["1.nii", "2.nii", "5.nii"]].str.contains("to have it under this name, slice into a new").all()
+        assert store.settings["counts"]["patients"] == 6
+    told = "1 new, 0 changed, 0 as before; kept, since they came from another input: 5; refused, see rejected.csv: 3, "
+    assert told in caplog.text
+    # And the folder around it, where the one added is new, or not at all.
+    assert sliced(source, output, update=True, **plain).settings["counts"]["patients"] == 6
+    assert (pd.read_csv(output / "rejected.csv")["file"] == "nifti/7.nii").any() != link
+
+
+def test_volumes_that_differ_in_the_middle_alone_are_not_the_same(source, tmp_path):
+    values = np.zeros((200, 200, 12), np.int16)
+    output = slice_volumes(write_nifti(tmp_path / "a" / "1.nii", AFFINE, values), tmp_path / "out", **OPTIONS).path
+    values[100, 100, 6] = 1
+    write_nifti(tmp_path / "b" / "2.nii", AFFINE, values)
+    store = slice_volumes(tmp_path / "b", output, update=True, **OPTIONS)
+    assert store.settings["counts"]["volumes"] == 2
+    # Nor is a file that changed there alone.
+    values[100, 100, 6] = 2
+    write_nifti(tmp_path / "b" / "2.nii", AFFINE, values)
+    assert slice_volumes(tmp_path / "b", output, update=True, **OPTIONS).table["max"].max() == 2
+
+
+@pytest.mark.parametrize("reduce", ["dhash:12", "all"])
+def test_a_copy_with_other_times_is_the_same(source, tmp_path, caplog, monkeypatch, reduce):
+    output = sliced(source, tmp_path / "out", reduce=reduce).path
+    before = content(output)
+    copy = shutil.copytree(source, tmp_path / "copy", copy_function=shutil.copyfile)
+    for file in filter(os.path.isfile, copy.rglob("*")):
+        os.utime(file, (7, 7))
+    with monkeypatch.context() as patch:
+        patch.setattr(slice_volume, "_write_images", None)
+        sliced(copy, output, update=True, reduce=reduce)
+    assert "0 new, 1 changed, 5 as before\n" in caplog.text  # the damaged one is looked at again
+    assert content(output) == before
+    assert digests(output) == digests(sliced(copy, tmp_path / "expected", reduce=reduce).path)
+    # Others of these names are refused, and this is told.
+    shutil.rmtree(tmp_path / "copy")
+    for number in (1, 2):
+        write(copy.parent / "others", number, change=3)
+    with pytest.raises(ValueError, match="all volumes of the input are refused: 2, a volume that came from elsewhere"):
+        sliced(tmp_path / "others", output, labels=None, update=True, reduce=reduce)
+    assert content(output) == before
+
+
 def test_labels_of_volumes_from_elsewhere_must_go_with_the_new_ones(source, tmp_path):
     output = sliced(source, tmp_path / "out").path
     before = digests(output)
@@ -330,7 +419,7 @@ def test_what_cannot_be_updated_is_told(source, tmp_path):
     shutil.rmtree(source)
     source.mkdir()
     with pytest.raises(ValueError, match=re.escape(f"{empty}: no volume would be left in the store, which stays")):
-        sliced(source, empty, labels=None, update=True)
+        sliced(source, empty, update=True)
     record = output / ".sliced.json"
     newer = json.loads(record.read_text())
     record.write_text(json.dumps({**newer, "version": "9"}))

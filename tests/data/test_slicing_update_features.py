@@ -12,6 +12,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+
 import numpy as np
 import pytest
 import torch
@@ -60,6 +63,24 @@ def test_features_follow(source, tmp_path, network):
     expected = slice_volumes(source, tmp_path / "expected", **options).path
     reduce_store(expected, "embedding:0.01", scope="dataset")
     assert digests(output) == digests(expected)
+
+
+def test_features_of_a_copy_with_other_times_stay(source, tmp_path):
+    output = slice_volumes(source, tmp_path / "out", **OPTIONS, reduce="all").path
+    reduce_store(output, "every_n:2")
+    features = output / "features" / "0123456789abcdef"
+    features.mkdir(parents=True)
+    for file in (output / "volumes").iterdir():
+        (features / file.name).write_bytes(b"of another network")
+    before = digests(features)
+    copy = shutil.copytree(source, tmp_path / "copy")
+    for file in copy.iterdir():
+        os.utime(file, (7, 7))
+    slice_volumes(copy, output, **OPTIONS, reduce="all", update=True)
+    assert digests(features) == before
+    write(copy, 2, change=1)
+    slice_volumes(copy, output, **OPTIONS, reduce="all", update=True)
+    assert len(digests(features)) == len(before) - 1
 
 
 def test_features_that_slicing_does_not_make_are_told(source, tmp_path, network):

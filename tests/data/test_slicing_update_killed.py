@@ -48,7 +48,9 @@ def test_killed_at_any_change_of_a_file_the_same_command_completes_it(slicer, tm
     (source / "1.nii").unlink()
     for number in (2, 4):
         write(source, number, change=1)
-    # Without labels, so that a table goes.
+    # Labels without a column of any, so that a table goes.
+    labels.write_text("series,patient\n2.nii,p\n")
+    options["labels"] = str(labels)
     expected = slice_volumes(source, tmp_path / "expected", pseudonym_key=KEY, **options).path
     after = reduce_store(expected, "every_n:2").table
     seen = set()
