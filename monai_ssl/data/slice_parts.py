@@ -15,7 +15,6 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import json
 import os
 import time
@@ -33,7 +32,6 @@ __all__ = [
     "VOLUME_FOLDER",
     "Part",
     "await_parts",
-    "digest_files",
     "part_file",
     "read_part",
     "sign",
@@ -68,7 +66,7 @@ class Part:
         warnings: file and what only its voxels could tell.
         rejection: file and reason, when it was refused.
         source_size: bytes of the files it was made from.
-        content: of those files, see `digest_files`.
+        content: of the volume, see `SliceTask.content`.
         input: pseudonym of the folder it came from; this and the rest are known once the store is finished.
         nameless: whether nothing tells its patient, in a format that has no place for one.
         notes: file and warning, of its headers.
@@ -160,23 +158,6 @@ def sign(pseudonyms: Pseudonyms, volume: Volume, patient: str, ranks: Sequence[i
 def size_of_files(volume: Volume) -> int:
     """Bytes, all together."""
     return sum(_state(file)[0] for file in volume.files)
-
-
-def digest_files(pseudonyms: Pseudonyms, volume: Volume, ranks: Sequence[int] = ()) -> str:
-    """
-    A keyed hash of all bytes of its files, in their order, and its `name_ranks`: the same wherever the files lie and
-    however old they are. A part of them would not do: scans in one grid, with air around the body, have equal headers,
-    sizes, beginnings and ends.
-
-    Raises:
-        OSError: when a file cannot be read.
-    """
-    digests = []
-    for file in volume.files:
-        with open(file, "rb") as stream:
-            digests.append(hashlib.file_digest(stream, "sha256").hexdigest())
-    part = volume.source.removeprefix(volume.series)  # of several in the same files
-    return pseudonyms("content", json.dumps([part, digests, *ranks]))
 
 
 def _state(file: Path) -> tuple[int, int]:

@@ -34,7 +34,6 @@ from monai_ssl.data.slice_parts import (
     COLUMNS,
     VOLUME_FOLDER,
     Part,
-    digest_files,
     part_file,
     size_of_files,
     volume_file,
@@ -97,10 +96,18 @@ class SliceTask:
     pseudonyms: Pseudonyms
     ranks: np.ndarray | None = None
 
-    @property
     def content(self) -> str:
-        """See `digest_files`."""
-        return digest_files(self.pseudonyms, self.volume, () if self.ranks is None else self.ranks.tolist())
+        """
+        A keyed hash of what the volume holds, wherever its files lie and however old they are: it is read for this.
+
+        It is one of the hashes, values and positions of all its slices, which slicing works out anyway; the bytes of
+        the files themselves would cost a third more.
+
+        Raises:
+            RejectedVolumeError: when it cannot be read.
+        """
+        voxels = _read(self)
+        return _content(self, _describe(self, voxels, to_display(voxels.array, voxels.affine, self.options.axis))[1])
 
 
 def store_volume(task: SliceTask) -> int:
@@ -117,9 +124,9 @@ def store_volume(task: SliceTask) -> int:
     """
     try:
         voxels = _read(task)
-        content = task.content
         images = to_display(voxels.array, voxels.affine, task.options.axis)
-        rows, kept = _rows(task, voxels, images)
+        hashes, described = _describe(task, voxels, images)
+        rows, kept = _rows(task, images, hashes, described)
     except RejectedVolumeError as error:
         return _refuse(task, error.rejection)
     except (KeyboardInterrupt, SystemExit, GeneratorExit):
@@ -140,7 +147,7 @@ def store_volume(task: SliceTask) -> int:
         size=file.stat().st_size,
         warnings=[(task.volume.name, warning) for warning in voxels.warnings],
         source_size=size_of_files(task.volume),
-        content=content,
+        content=_content(task, described),
     )
     _write_part(task, part)
     return len(images)
@@ -189,38 +196,50 @@ def _read(task: SliceTask) -> Voxels:
         raise RejectedVolumeError(task.volume.name, f"at a spacing of {wanted} mm: {error}") from error
 
 
-def _rows(task: SliceTask, voxels: Voxels, images: np.ndarray) -> tuple[str, np.ndarray]:
-    """The lines of `slices.csv` for one volume, and which of its slices are kept."""
-    count = len(images)
+def _describe(task: SliceTask, voxels: Voxels, images: np.ndarray) -> tuple[np.ndarray, dict[str, list]]:
+    """The hashes of all slices, and those columns of `slices.csv` that the source alone decides about."""
     valid = None if voxels.valid is None else to_display(voxels.valid, voxels.affine, task.options.axis)
-    hashes = np.empty(count, dtype=np.uint64)
+    hashes = np.empty(len(images), dtype=np.uint64)
     statistics: list[tuple] = []
     for few, block in few_at_a_time(images):
         hashes[few] = hash_slices(block, task.options.window)
         masks = [None] * len(block) if valid is None else next(few_at_a_time(valid[few]))[1]
         statistics += [_statistics(image, mask) for image, mask in zip(block, masks, strict=True)]
-    ranks = None if task.ranks is None else task.ranks[:count]
-    reduction = _reduce(task, images, hashes, ranks)
+    columns = {
+        "index": list(range(len(images))),
+        "position_mm": _positions(voxels, task.options.axis).round(6).tolist(),
+        "hash": [f"{int(value):016x}" for value in hashes],
+        "dtype": [str(images.dtype)] * len(images),
+        **dict(zip(COLUMNS[-4:], map(list, zip(*statistics, strict=True)), strict=True)),
+    }
+    if task.ranks is not None:
+        columns[NAME_RANK] = task.ranks[: len(images)].tolist()
+    return hashes, columns
+
+
+def _content(task: SliceTask, described: dict[str, list]) -> str:
+    return task.pseudonyms("content", json.dumps(described))
+
+
+def _rows(
+    task: SliceTask, images: np.ndarray, hashes: np.ndarray, described: dict[str, list]
+) -> tuple[str, np.ndarray]:
+    """The lines of `slices.csv` for one volume, and which of its slices are kept."""
+    count = len(images)
+    reduction = _reduce(task, images, hashes, None if task.ranks is None else task.ranks[:count])
     kept = reduction.kept
     names = [f"{task.name}_{index:04d}" for index in range(count)]
     stored = np.cumsum(kept) - 1
-    columns = {
+    columns = described | {
         "slice": names,
         "volume": [task.name] * count,
         "patient": [task.patient] * count,
-        "index": range(count),
-        "position_mm": _positions(voxels, task.options.axis).round(6).tolist(),
         "kept": kept.tolist(),
         "exemplar": [names[exemplar] for exemplar in reduction.exemplar],
         "distance": reduction.distance.tolist(),
-        "hash": [f"{int(value):016x}" for value in hashes],
         "file": [f"{VOLUME_FOLDER}/{task.name}.npy"] * count,
         "row": [int(row) if keep else "" for row, keep in zip(stored, kept, strict=True)],
-        "dtype": [str(images.dtype)] * count,
-        **dict(zip(COLUMNS[-4:], zip(*statistics, strict=True), strict=True)),
     }
-    if ranks is not None:
-        columns[NAME_RANK] = ranks.tolist()
     text = io.StringIO()
     rows = zip(*(columns[column] for column in (*COLUMNS, NAME_RANK) if column in columns), strict=True)
     csv.writer(text, lineterminator="\n").writerows(rows)

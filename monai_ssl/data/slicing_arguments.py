@@ -26,9 +26,9 @@ from monai_ssl.data.parallel import check_workers
 from monai_ssl.data.pseudonyms import KEY_FILE, read_key
 from monai_ssl.data.slice_parts import VOLUME_FOLDER
 from monai_ssl.data.slicing_state import STATE_FILE, finished_already
-from monai_ssl.data.slicing_update import update_problem
 from monai_ssl.data.store_swap import UPDATE_FOLDER
 from monai_ssl.data.stored_slices import make_embedder
+from monai_ssl.data.update_checks import update_problem
 from monai_ssl.data.windows import window_limits
 from monai_ssl.files import folder_problem
 from monai_ssl.reduction import STRATEGIES, check_seed, parse_strategy

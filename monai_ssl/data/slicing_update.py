@@ -25,24 +25,23 @@ from typing import Any
 
 from tqdm import tqdm
 
-from monai_ssl import __version__
 from monai_ssl.data.choosing import choose
 from monai_ssl.data.label_join import SourceLabels
-from monai_ssl.data.pseudonyms import KEY_FILE, Pseudonyms, load_key, read_key
+from monai_ssl.data.pseudonyms import load_key
 from monai_ssl.data.slice_parts import await_parts, size_of_files, volume_file
 from monai_ssl.data.slice_record import RECORD_FILE, Record, read_record
 from monai_ssl.data.slice_store import SliceStore, read_slices
 from monai_ssl.data.slice_tables import TABLES, label_columns, write_tables
 from monai_ssl.data.slice_volume import SliceOptions, SliceTask
 from monai_ssl.data.slicing_run import SlicingRun
-from monai_ssl.data.slicing_state import STATE_FILE, differences, is_finished
+from monai_ssl.data.slicing_state import STATE_FILE
 from monai_ssl.data.store_swap import UPDATE_FOLDER, put_in_place
+from monai_ssl.data.update_checks import check_arguments, check_key
 from monai_ssl.data.volume import Volume
 from monai_ssl.data.voxels import Rejection
 from monai_ssl.files import remove_partials, write_json
-from monai_ssl.reduction import STRATEGIES
 
-__all__ = ["StoreUpdate", "update_problem"]
+__all__ = ["StoreUpdate"]
 
 logger = logging.getLogger(__name__)
 
@@ -54,15 +53,6 @@ _SAME_FILES = (
     "equal files are in the store, from another input and under another name; they stay, since one scan under two "
     "names would count as two patients; to have it under this name, slice into a new folder"
 )
-
-
-def update_problem(output: Path) -> str:
-    """Why the store in a folder cannot be brought up to date, as an error tells it; empty when it can."""
-    if (output / UPDATE_FOLDER / "store.json").is_file() or is_finished(output):
-        return ""
-    if (output / STATE_FILE).exists():
-        return f"{output}: slicing was stopped here; repeat the command that began it, without --update (update=True)"
-    return f"{output}: there is no finished store to update; leave out --update (update=True) to make one"
 
 
 class StoreUpdate(SlicingRun):
@@ -119,8 +109,8 @@ class StoreUpdate(SlicingRun):
             super().tidy()  # a kill left it
         self._before = json.loads((self.output / "store.json").read_text(encoding="utf-8"))
         self._record = read_record(self.output)
-        self._check_key(pseudonym_key)
-        self._check_arguments()
+        check_key(self.output, self._before, pseudonym_key)
+        check_arguments(self.output, self._before, self._record.version, self.options)
         self._name(source, load_key(self.output, pseudonym_key))
         self._check_left_out(())
         remove_partials(self.work)
@@ -197,30 +187,6 @@ class StoreUpdate(SlicingRun):
         state = "the store is as it was" if whole else "the store opens again once the update is done"
         reason = f"{self.output}: {error.strerror or error}"
         return f"{reason}; {state}, {self.progress}; once that is mended, the same command goes on"
-
-    def _check_key(self, given: str | bytes | os.PathLike | None) -> None:
-        file = self.output / KEY_FILE
-        key = read_key(file if file.exists() else given)
-        if key is None:
-            raise ValueError(f"{file}: is absent; give the key that the store was made with (--pseudonym-key FILE)")
-        if Pseudonyms(key).fingerprint != self._before["pseudonym_key_fingerprint"]:
-            raise ValueError(f"{self.output}: was made with another key than the one in {file} or given")
-
-    def _check_arguments(self) -> None:
-        before = {"version": self._record.version, **self._before["arguments"]}
-        if differing := differences(before, {"version": __version__, **self.options.settings}):
-            raise ValueError(
-                f"{self.output}: was made with other arguments: {differing}; an update needs those, and a store with "
-                "others a new folder"
-            )
-        strategy = self._before["reduction"]["strategy"]
-        compares = STRATEGIES[strategy.partition(":")[0]].compares
-        if compares == "features" and self._before.get("features") != self.options.features:
-            raise ValueError(
-                f"{self.output}: is reduced by {strategy}, and slicing makes no features of new volumes for it: reduce "
-                f"the store by {self.options.reduce}, update it, and reduce it by {strategy} with --backbone and "
-                "--checkpoint again; features that it has are not made again"
-            )
 
     def _check_left_out(self, found: Collection[str]) -> None:
         """Refuse to drop what tables hold because an option was forgotten."""
@@ -326,6 +292,8 @@ class StoreUpdate(SlicingRun):
 
 def _content(task: SliceTask) -> str:
     try:
-        return task.content
-    except OSError:  # slicing will say so
+        return task.content()
+    except (KeyboardInterrupt, SystemExit, GeneratorExit):
+        raise
+    except BaseException:  # of many kinds, which slicing will tell
         return ""
