@@ -16,20 +16,16 @@ from __future__ import annotations
 from monai_ssl.reduction.difference_hash import difference_hash, hash_slices, to_uint8
 from monai_ssl.reduction.embedding import cosine_distance, select_by_cosine
 from monai_ssl.reduction.exemplars import hamming_distance, select_exemplars
-from monai_ssl.reduction.reduce import (
-    ORDERS,
+from monai_ssl.reduction.reduce import ORDERS, check_order, check_seed, reduce_slices, select_in_order
+from monai_ssl.reduction.slices import Embed, Slices, embed_slices
+from monai_ssl.reduction.strategies import (
     SCOPES,
     STRATEGIES,
     Reduction,
     Strategy,
-    check_order,
-    check_seed,
     find_strategy,
     parse_strategy,
-    reduce_slices,
-    select_in_order,
 )
-from monai_ssl.reduction.slices import Embed, Slices, embed_slices
 
 __all__ = [
     "ORDERS",
