@@ -33,8 +33,8 @@ def slice_properties(dataset_dir: str | os.PathLike) -> pd.DataFrame:
 
     Returns:
         A row for each slice, under its name, with the columns `position in the volume`, 0 at the first slice to 1 at
-        the last, and, in a store with labels, `label`: the one that is positive, "several", or "" for none. Empty for a
-        folder of images.
+        the last, and, in a store with labels, `label`: the one that is positive, "several", or "" for none; missing for
+        a slice that the labels do not name. Empty for a folder of images.
 
     Raises:
         ValueError: when a store is damaged.
@@ -52,5 +52,5 @@ def slice_properties(dataset_dir: str | os.PathLike) -> pd.DataFrame:
     if store.labels is not None and len(names := label_columns(store.labels.reset_index())):
         positive = store.labels[names].reindex(table.index).fillna(0).astype(bool)
         table["label"] = positive.idxmax(axis=1).where(positive.sum(axis=1) < 2, "several")
-        table["label"] = table["label"].where(positive.any(axis=1), "")
+        table["label"] = table["label"].where(positive.any(axis=1), "").where(table.index.isin(store.labels.index))
     return table

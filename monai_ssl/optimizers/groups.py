@@ -32,8 +32,9 @@ def parameter_groups(
     """
     Split a network's parameters into groups for an optimiser, every parameter in exactly one.
 
-    Biases and the parameters of norms have no scale to decay, so they get none; `timm.optim.Lars` also leaves groups
-    without decay unadapted. Frozen parameters are included: opening them later must not change the groups.
+    Biases and the parameters of norms have no scale to decay, so they get none; `timm.optim.Lars` also leaves them
+    unadapted, and adapts all others (`always_adapt`), whatever the decay. Other optimisers do not look at that. Frozen
+    parameters are included: opening them later must not change the groups.
 
     Args:
         network: the network that is trained.
@@ -43,8 +44,8 @@ def parameter_groups(
         exclude_norms: False lets biases and norms decay too, as in facebookresearch's SwAV.
 
     Returns:
-        groups with `name`, `params`, `weight_decay` and, where given, `lr`; names are `decay`, `no_decay`,
-        `head_decay`, `head_no_decay`; empty groups are left out.
+        groups with `name`, `params`, `weight_decay`, `always_adapt` and, where given, `lr`; names are `decay`,
+        `no_decay`, `head_decay`, `head_no_decay`; empty groups are left out.
 
     Raises:
         ValueError: when `weight_decay` is negative, or a head's rate is given for a network without classifier head.
@@ -65,6 +66,7 @@ def parameter_groups(
     for prefix, rate in (("", learning_rate), ("head_", head_learning_rate)):
         for kind, decay in (("decay", weight_decay), ("no_decay", 0.0)):
             groups[prefix + kind] = {"name": prefix + kind, "params": [], "weight_decay": decay}
+            groups[prefix + kind]["always_adapt"] = kind == "decay"  # or LARS without decay would be plain SGD
             groups[prefix + kind] |= {} if rate is None else {"lr": rate}
     for name, parameter in network.named_parameters():
         kind = "no_decay" if exclude_norms and parameter.ndim <= 1 else "decay"

@@ -150,17 +150,20 @@ class MultiCrop(Randomizable, Transform, MultiSampleTrait):
         return _View(size, top, left, height, width, flip, brightness, contrast, sigma)
 
     def _draw_box(self, smallest: float, largest: float) -> tuple[int, int, int, int]:
-        """The rule of torchvision's RandomResizedCrop, with its way out when no box of the drawn shape fits."""
+        """
+        The rule of torchvision's RandomResizedCrop, with the whole image where no box of the drawn shape fits.
+
+        Shapes are about that of the image, which is stretched to a square wherever else it meets the network: about a
+        square, large boxes would never fit a coronal slice, and its sides never be seen.
+        """
         rows, columns = self._shape
         for _ in range(_ATTEMPTS):
             area = rows * columns * self.R.uniform(smallest, largest)
-            ratio = math.exp(self.R.uniform(math.log(_RATIOS[0]), math.log(_RATIOS[1])))
+            ratio = columns / rows * math.exp(self.R.uniform(math.log(_RATIOS[0]), math.log(_RATIOS[1])))
             width, height = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
             if 0 < width <= columns and 0 < height <= rows:
                 return self.R.randint(rows - height + 1), self.R.randint(columns - width + 1), height, width
-        height = min(rows, max(1, round(columns / _RATIOS[0])))
-        width = min(columns, max(1, round(rows * _RATIOS[1])))
-        return (rows - height) // 2, (columns - width) // 2, height, width
+        return 0, 0, rows, columns
 
     def _render(self, pixels: np.ndarray, view: _View) -> np.ndarray:
         image = np.empty((len(pixels), view.size, view.size), np.float32)

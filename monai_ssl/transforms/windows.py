@@ -74,8 +74,7 @@ class ScaleWindow(Transform):
 
     def __init__(self, window: Windows = None) -> None:
         first, *others = window_choices(window)
-        if others:
-            logger.warning("of the windows %s the first is used; give one window to choose another", window)
+        self._untold = window if others else None
         self.window = None if first is None else window_limits(first)
 
     def __call__(self, img: NdarrayOrTensor) -> torch.Tensor:
@@ -86,6 +85,9 @@ class ScaleWindow(Transform):
         Returns:
             image of the same shape, float32, in [0, 1].
         """
+        if self._untold is not None:
+            logger.warning("of the windows %s the first is used; give one window to choose another", self._untold)
+            self._untold = None
         low, high = self.window or _BY_TYPE.get(np.dtype(get_equivalent_dtype(img.dtype, np.ndarray)), _WIDE)
         # In place and without metadata, which would cost more than the arithmetic.
         plain = convert_to_tensor(img, track_meta=False)

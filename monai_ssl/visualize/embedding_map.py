@@ -21,7 +21,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 
-from monai_ssl.visualize.figures import INK, MODEL_COLORS, SOFT, plain, style_axes
+from monai_ssl.visualize.figures import GRID, INK, MODEL_COLORS, SOFT, plain, style_axes
 
 __all__ = ["embedding_figure", "embedding_plane"]
 
@@ -123,11 +123,12 @@ def _draw_numbers(axes: Axes, places: np.ndarray, values: pd.Series) -> None:
 
 def _draw_groups(axes: Axes, places: np.ndarray, values: pd.Series) -> None:
     counts = values[values != ""].value_counts()
-    # Drawn before the others, the unlabelled do not hide them.
-    nameless = (values == "").to_numpy()
+    # Drawn before the others, those without a label do not hide them.
+    unknown, nameless = values.isna().to_numpy(), (values == "").to_numpy()
+    _draw(axes, places[unknown], GRID, label=f"not labelled ({unknown.sum()})" if unknown.any() else None)
     _draw(axes, places[nameless], SOFT, label=f"none ({nameless.sum()})" if len(counts) and nameless.any() else None)
     named = sorted(counts.index[: len(MODEL_COLORS)])
-    rest = ~values.isin(["", *named]).to_numpy()
+    rest = ~values.isin(["", *named]).to_numpy() & ~unknown
     if rest.any():
         _draw(axes, places[rest], INK, label=f"{len(counts) - len(named)} rarer ones ({rest.sum()})")
     for name, color in zip(named, MODEL_COLORS, strict=False):

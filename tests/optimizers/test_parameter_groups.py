@@ -114,3 +114,15 @@ def test_without_exclusion_lars_is_larc_on_all_parameters_as_in_the_original() -
         peer.step()
     for ours, theirs in zip(network.parameters(), slow.parameters(), strict=True):
         torch.testing.assert_close(ours, theirs)
+
+
+def test_lars_adapts_weights_without_decay_too() -> None:
+    steps = []
+    for decay in (0, 1e-12):
+        network = nn.Linear(4, 4, bias=False)
+        nn.init.ones_(network.weight)
+        optimizer = Lars(parameter_groups(network, decay), lr=0.15)
+        network(torch.ones(1, 4)).sum().backward()
+        optimizer.step()
+        steps.append((1 - network.weight).mean().item())
+    assert steps[0] == pytest.approx(steps[1]) == pytest.approx(0.15 * 1e-3, rel=1e-2)

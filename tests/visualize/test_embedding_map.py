@@ -45,7 +45,7 @@ def test_few_and_equal_points_have_places(embeddings):
 
 
 def test_points_have_the_colours_of_their_values():
-    labels = ["", *"aaabbbccddeeffgh", *[""] * 73]
+    labels = ["", *"aaabbbccddeeffgh", *[""] * 70, *[None] * 3]
     table = pd.DataFrame({"position": np.linspace(0, 1, 90), "label": labels})
     table.loc[5, "position"] = np.nan
     figure = embedding_figure(groups(), table)
@@ -55,7 +55,17 @@ def test_points_have_the_colours_of_their_values():
     assert (len(unknown.get_offsets()), len(known.get_offsets())) == (1, 89)
     np.testing.assert_array_equal(known.get_array(), table["position"].dropna())
     names = [text.get_text() for text in label.get_legend().get_texts()]
-    assert names == ["none (74)", "2 rarer ones (2)", "a (3)", "b (3)", "c (2)", "d (2)", "e (2)", "f (2)"]
+    assert names == [
+        "not labelled (3)",
+        "none (71)",
+        "2 rarer ones (2)",
+        "a (3)",
+        "b (3)",
+        "c (2)",
+        "d (2)",
+        "e (2)",
+        "f (2)",
+    ]
     assert sum(len(points.get_offsets()) for points in label.collections) == 90
 
 
