@@ -20,11 +20,10 @@ from __future__ import annotations
 
 import difflib
 import logging
-import math
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,13 +36,16 @@ from monai.utils import ensure_tuple
 from torch import nn
 
 from monai_ssl.data.datasets import ImageData
+from monai_ssl.data.splits import FRACTIONS, check_fractions
 from monai_ssl.networks import load_backbone_weights
-from monai_ssl.preflight_pretraining import pretraining_problems
+from monai_ssl.preflight_numbers import number_problems
+from monai_ssl.preflight_pretraining import pretraining_problems, warn_of_few_images
 from monai_ssl.transforms import RandScaleWindow
 
 __all__ = [
     "bundle_root",
     "check",
+    "derived",
     "load_start",
     "refuse",
     "refuse_run_folder",
@@ -88,9 +90,10 @@ def check(data: ImageData, settings: dict[str, Any], *splits: str, problems: Seq
     Raises:
         SystemExit: code 2.
     """
-    problems = list(dict.fromkeys([*data.problems, *problems]))
-    problems += _number_problems(settings)
-    if not problems:
+    problems = [*data.problems, *problems, *_fraction_problems(settings)]
+    problems = list(dict.fromkeys(problems)) + number_problems(settings)
+    problems += _epoch_problems(settings)
+    if not data.problems:
         problems += _count_problems(data, settings, splits)
     problems += _device_problems(settings)
     problems += _window_problems(settings)
@@ -104,6 +107,26 @@ def check(data: ImageData, settings: dict[str, Any], *splits: str, problems: Seq
     if checkpoint is not None and not Path(checkpoint).is_file():
         problems.append(f"--checkpoint {checkpoint}: no such file; leave it out to start from random weights")
     refuse(problems)
+    if "crop_sizes" in settings:
+        warn_of_few_images(settings)
+
+
+def derived(formula: Callable[[], Any]) -> Any:
+    """
+    A default computed from other settings, or None where these are unfit, which `check` then says in words.
+
+    Args:
+        formula: called at once; a function, so that its error can be caught.
+
+    Example:
+        >>> from monai_ssl.preflight import derived
+        >>> derived(lambda: 0.16 / 16), derived(lambda: "nan" / 16)
+        (0.01, None)
+    """
+    try:
+        return formula()
+    except (ArithmeticError, TypeError, ValueError):
+        return None
 
 
 def refuse_run_folder(output_dir: str | os.PathLike) -> None:
@@ -170,25 +193,21 @@ def refuse_unknown_overrides() -> None:
     refuse([f"--{name}: no such setting in {', '.join(files)}; {hint}" for name, hint in hints.items() if hint])
 
 
-def _number_problems(settings: dict[str, Any]) -> list[str]:
-    problems = []
-    for name in (
-        *("max_epochs", "batch_size", "accumulation", "image_size", "in_channels", "val_interval"),
-        *("learning_rate", "std"),
-    ):
-        value = settings.get(name, 1)
-        kind, word = (int | float, "number") if name in ("learning_rate", "std") else (int, "whole number")
-        if isinstance(value, bool) or not isinstance(value, kind) or not value > 0:
-            problems.append(f"--{name} must be a {word} above 0, got {value!r}")
-    minutes = settings.get("checkpoint_minutes", 0)
-    if isinstance(minutes, bool) or not isinstance(minutes, int | float) or not minutes >= 0:
-        problems.append(f"--checkpoint_minutes must be a number of at least 0, got {minutes!r}")
-    if not problems and settings.get("val_interval", 0) > settings.get("max_epochs", math.inf):
-        problems.append(
-            f"--val_interval {settings['val_interval']} is above --max_epochs {settings['max_epochs']}: no epoch would "
-            "be validated, so none could be chosen"
-        )
-    return problems
+def _epoch_problems(settings: dict[str, Any]) -> list[str]:
+    interval, epochs = settings.get("val_interval", 1), settings.get("max_epochs", 1)
+    if number_problems({"val_interval": interval, "max_epochs": epochs}) or interval <= epochs:
+        return []
+    return [
+        f"--val_interval {interval} is above --max_epochs {epochs}: none would be validated, so none could be chosen"
+    ]
+
+
+def _fraction_problems(settings: dict[str, Any]) -> list[str]:
+    try:
+        check_fractions(settings.get("fractions", FRACTIONS))
+    except (TypeError, ValueError) as error:
+        return [str(error)]
+    return []
 
 
 def _device_problems(settings: dict[str, Any]) -> list[str]:
@@ -210,6 +229,8 @@ def _window_problems(settings: dict[str, Any]) -> list[str]:
 
 
 def _count_problems(data: ImageData, settings: dict[str, Any], splits: tuple[str, ...]) -> list[str]:
+    if number_problems({name: settings.get(name, 1) for name in ("batch_size", "accumulation")}):
+        return []
     problems, processes, batch = [], idist.get_world_size(), settings["batch_size"] * settings.get("accumulation", 1)
     each = "" if processes == 1 else f" in each of {processes} processes"
     each += (

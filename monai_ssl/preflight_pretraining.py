@@ -25,48 +25,61 @@ from PIL import Image
 
 from monai_ssl.data.datasets import ImageData
 from monai_ssl.networks import create_backbone
+from monai_ssl.preflight_numbers import is_whole
 from monai_ssl.transforms import MultiCrop
 
-__all__ = ["pretraining_problems"]
+__all__ = ["pretraining_problems", "warn_of_few_images"]
 
 logger = logging.getLogger(__name__)
 
-_LEAST = {
-    **{"hidden_dim": 0, "embedding_dim": 1, "prototypes": 2, "queue_length": 0, "queue_start_epoch": 0},
-    **{"freeze_prototypes_iterations": 0, "sinkhorn_iterations": 1, "probe_every": 0},
-}
 _SAMPLED = 500  # images whose sizes are looked at
 
 
 def pretraining_problems(data: ImageData, settings: dict[str, Any]) -> list[str]:
     """
-    All that is wrong with the settings of a pre-training, one line each; what is only unwise is logged as a warning.
+    All that is wrong with the settings of a pre-training, one line each, but for numbers out of range.
 
     Args:
         data: what will be trained on.
         settings: of the bundle; those that are there are checked.
     """
-    problems = [
-        f"--{name} must be a whole number of at least {least}, got {settings[name]!r}"
-        for name, least in _LEAST.items()
-        if name in settings and not _whole(settings[name], least)
-    ]
+    problems = []
     if not isinstance(include := settings.get("include_test_patients", False), bool):
         problems.append(f"--include_test_patients must be True or False, got {include!r}")
     problems += _precision_problems(settings)
     if settings.get("compile") and settings.get("gradient_checkpointing"):
         problems.append("--compile and --gradient_checkpointing do not go together; leave one out")
-    crops = _crop_problems(settings)
-    problems += crops
-    if not crops:
-        problems += _backbone_problems(settings) + _size_problems(data, settings["crop_sizes"])
-    if _whole(settings.get("batch_size"), 1) and not problems:
-        problems += _queue_problems(settings)
-    return problems
+    problems += _blur_problems(settings)
+    sizes = settings["crop_sizes"]
+    if not (isinstance(sizes, list) and None in sizes):  # else derived from a wrong --image_size
+        problems += _crop_problems(settings) or _backbone_problems(settings) + _size_problems(data, sizes)
+    return problems + _queue_problems(settings)
 
 
-def _whole(value: Any, least: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+def warn_of_few_images(settings: dict[str, Any]) -> None:
+    """
+    Log a warning when batch and queue hold fewer images than there are prototypes.
+
+    Args:
+        settings: of a pre-training, without problems.
+    """
+    queue, prototypes = settings.get("queue_length", 0), settings.get("prototypes", 2)
+    batch = settings["batch_size"] * idist.get_world_size()
+    start, epochs = settings.get("queue_start_epoch", 0), settings["max_epochs"]
+    seen = batch + (queue if start < epochs else 0)
+    if seen >= prototypes:
+        return
+    least = -(-(prototypes - batch) // batch) * batch
+    longer = [f"--queue_length {least} or more"] if queue < least else []
+    earlier = [f"--queue_start_epoch below {epochs}"] if start >= epochs else []
+    logger.warning(
+        "%d images are shared out evenly to %d prototypes%s: codes of so few are noise; give %s, fewer --prototypes, "
+        "or a larger --batch_size",
+        seen,
+        prototypes,
+        f" (the queue starts after epoch {start}, too late)" if earlier and queue else "",
+        " with ".join(longer + earlier),
+    )
 
 
 def _precision_problems(settings: dict[str, Any]) -> list[str]:
@@ -78,6 +91,14 @@ def _precision_problems(settings: dict[str, Any]) -> list[str]:
         return ["--amp_dtype float16 needs a GPU; give bfloat16, or --amp False"]
     if settings.get("amp") and kind == "bfloat16" and on_gpu and not torch.cuda.is_bf16_supported():
         return ["--amp_dtype bfloat16 is not known to this GPU; give float16"]
+    return []
+
+
+def _blur_problems(settings: dict[str, Any]) -> list[str]:
+    try:
+        MultiCrop(blur_sigma=settings.get("blur_sigma", (0.1, 2.0)))
+    except (TypeError, ValueError) as error:
+        return [f"--blur_sigma: {error}"]
     return []
 
 
@@ -96,7 +117,7 @@ def _crop_problems(settings: dict[str, Any]) -> list[str]:
 def _backbone_problems(settings: dict[str, Any]) -> list[str]:
     """Whether the backbone takes crops of these sizes, tried without weights and without arithmetic."""
     name, channels = str(settings["backbone"]), settings.get("in_channels", 1)
-    if not timm.is_model(name):
+    if not timm.is_model(name) or not is_whole(channels, 1):
         return []  # said elsewhere
     try:
         with torch.device("meta"), torch.no_grad():
@@ -135,7 +156,7 @@ def _size_problems(data: ImageData, crop_sizes: Sequence[int]) -> list[str]:
     if not too_small:
         return []
     what = f"crops of {max(crop_sizes)} px are larger than {len(too_small)} of {len(sides)} images looked at"
-    what += f" (the smallest has {min(too_small)} px): enlarging adds no detail; lower --image_size"
+    what += f" (the smallest has {min(too_small)} px): enlarging adds no detail; lower --image_size or --crop_sizes"
     if len(too_small) == len(sides):
         return [what]
     logger.warning("%s", what)
@@ -154,23 +175,14 @@ def _shorter_side(file: str) -> int | None:
 
 
 def _queue_problems(settings: dict[str, Any]) -> list[str]:
-    queue, prototypes = settings.get("queue_length", 0), settings.get("prototypes", 2)
-    batch = settings["batch_size"] * idist.get_world_size()
+    queue, batch_size = settings.get("queue_length", 0), settings["batch_size"]
+    if not is_whole(queue, 0) or not is_whole(batch_size, 1):
+        return []  # said elsewhere
+    batch = batch_size * idist.get_world_size()
     if queue % batch:
         near = sorted({queue // batch * batch, -(-queue // batch) * batch} - {0})
         return [
             f"--queue_length {queue} is no multiple of the {batch} images that all processes take at a time; give "
             f"{' or '.join(map(str, near))}, or 0 for none"
         ]
-    used = queue if settings.get("queue_start_epoch", 0) < settings.get("max_epochs", 1) else 0
-    if batch + used < prototypes:
-        late = f" (the queue starts after epoch {settings['queue_start_epoch']}, too late)" if queue > used else ""
-        logger.warning(
-            "%d images are shared out evenly to %d prototypes%s: codes of so few are noise; give --queue_length %d or "
-            "more, fewer --prototypes, or a larger --batch_size",
-            batch + used,
-            prototypes,
-            late,
-            -(-(prototypes - batch) // batch) * batch,
-        )
     return []

@@ -55,11 +55,15 @@ class ProbeData(FinetuningData):
             return
         super().__init__(pretraining.dataset_dir, labels, layout, None, "multilabel", fractions, split_seed, needed=())
         kept = self.table[(self.table["split"] != "test") & self.table["file"].isin(pretraining.table["file"])]
+        patients = self.table["patient"].nunique()
         order = np.random.default_rng(split_seed).permutation(len(kept))
         self.table = kept.iloc[order].groupby("split", sort=False).head(_MOST).sort_index()
-        counts = {split: self.count(split) for split in ("train", "val")}
-        if not self.problems and not all(counts.values()):
-            self.problems.append(f"{labels}: probes need images in train and val, got {counts}; give other --fractions")
+        empty = [split for split in ("train", "val") if not self.count(split)]
+        if empty and not self.problems:
+            self.problems.append(
+                f"{labels}: none of {patients} labelled patients is in {' or '.join(empty)}, which probes need: too "
+                f"few for --fractions {list(fractions)}; label more patients or give other --fractions"
+            )
         if self.problems and not wanted:
             logger.warning("no kNN and linear probes: %s", "; ".join(self.problems))
             self.problems, self.table = [], self.table.iloc[:0]

@@ -269,7 +269,7 @@ def test_labels_that_cannot_be_probed_are_refused_where_probes_are_asked_for(fol
     assert pretraining.problems == []
     asked = ProbeData(pretraining, folder / "labels.csv", **none)
     assert len(asked.problems) == 1
-    assert "probes need images in train and val, got {'train': 12, 'val': 0}" in asked.problems[0]
+    assert "none of 12 labelled patients is in val, which probes need" in asked.problems[0]
     silent = ProbeData(pretraining, **none)
     assert (silent.problems, silent.count()) == ([], 0)
     assert "no kNN and linear probes" in caplog.text
