@@ -95,8 +95,11 @@ def _precision_problems(settings: dict[str, Any]) -> list[str]:
 
 
 def _blur_problems(settings: dict[str, Any]) -> list[str]:
+    sigma = settings.get("blur_sigma")
+    if sigma is None:  # or it follows from a wrong --image_size
+        return []
     try:
-        MultiCrop(blur_sigma=settings.get("blur_sigma", (0.1, 2.0)))
+        MultiCrop(blur_sigma=sigma)
     except (TypeError, ValueError) as error:
         return [f"--blur_sigma: {error}"]
     return []
