@@ -25,11 +25,16 @@ import nibabel
 import numpy as np
 import pydicom
 import torch
+import torch.nn.functional as F
 from PIL import Image, ImageFilter
-from torch import Tensor
+from timm.optim import Lars
+from torch import Tensor, nn
+
+from monai_ssl.optimizers import parameter_groups
 
 __all__ = [
     "imagehash_hashes",
+    "lightly_swav_step",
     "lightly_views",
     "reference_dicom_to_png",
     "reference_nifti_to_png",
@@ -139,3 +144,24 @@ def _paper_sinkhorn(matrix: Tensor, iterations: int = 3) -> Tensor:
         matrix *= (column_mass / torch.sum(matrix, dim=0)).unsqueeze(0)
         row_sums = torch.sum(matrix, dim=1)
     return (matrix / torch.sum(matrix, dim=0, keepdim=True)).t().float()
+
+
+def lightly_swav_step(
+    backbone: nn.Module, hidden: int, width: int, prototypes: int, rate: float
+) -> Callable[[Sequence[Tensor]], None]:
+    """A step of training, as lightly's own example for SwAV does it: every crop through the backbone for itself."""
+    from lightly.loss import SwaVLoss
+    from lightly.models.modules import SwaVProjectionHead, SwaVPrototypes
+
+    head, centres, loss = SwaVProjectionHead(512, hidden, width), SwaVPrototypes(width, prototypes), SwaVLoss()
+    optimizer = Lars(parameter_groups(nn.ModuleList([backbone, head, centres]), 1e-6), lr=rate, momentum=0.9)
+
+    def step(crops: Sequence[Tensor]) -> None:
+        centres.normalize()
+        optimizer.zero_grad()
+        scores = [centres(F.normalize(head(backbone(crop).flatten(start_dim=1)), dim=1)) for crop in crops]
+        value = loss(scores[:2], scores[2:])
+        value.backward()
+        optimizer.step()
+
+    return step

@@ -27,21 +27,16 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-import torch.nn.functional as F
 from ignite.engine import Events
 from lightly.data import LightlyDataset
-from lightly.loss import SwaVLoss
-from lightly.models.modules import SwaVProjectionHead, SwaVPrototypes
 from lightly.transforms import SwaVTransform
 from monai.bundle import ConfigWorkflow
+from peers import lightly_swav_step
 from scipy.ndimage import gaussian_filter
-from timm.optim import Lars
-from torch import nn
 from torch.utils.data import DataLoader
 
 from monai_ssl.data import slice_volumes
 from monai_ssl.networks import create_backbone
-from monai_ssl.optimizers import parameter_groups
 
 SLICES, BATCH, EPOCHS, TURNS = 48, 16, 3, 2
 SIZES, COUNTS, SCALES = (224, 96), (2, 6), ((0.9, 1.0), (0.1, 0.33))
@@ -103,26 +98,17 @@ def _our_rate(store: Path, output: Path) -> float:
 
 
 def _lightly_rate(images: Path) -> float:
-    # The steps of lightly's own example for SwAV, with our backbone and optimiser.
     torch.manual_seed(0)
     lowest, highest = zip(*SCALES, strict=True)
     transform = SwaVTransform(SIZES, COUNTS, lowest, highest)
     loader = DataLoader(LightlyDataset(str(images), transform=transform), BATCH, shuffle=True, drop_last=True)
-    backbone, head = create_backbone("resnet18", 3), SwaVProjectionHead(512, HIDDEN, WIDTH)
-    prototypes, loss = SwaVPrototypes(WIDTH, PROTOTYPES), SwaVLoss()
-    network = nn.ModuleList([backbone, head, prototypes])
-    optimizer = Lars(parameter_groups(network, 1e-6), lr=0.15, momentum=0.9)
+    step = lightly_swav_step(create_backbone("resnet18", 3), HIDDEN, WIDTH, PROTOTYPES, 0.15)
     start = 0.0
     for epoch in range(EPOCHS):
         if epoch == 1:
             start = time.process_time()
         for views, *_ in loader:
-            prototypes.normalize()
-            optimizer.zero_grad()
-            scores = [prototypes(F.normalize(head(backbone(view).flatten(start_dim=1)), dim=1)) for view in views]
-            value = loss(scores[:2], scores[2:])
-            value.backward()
-            optimizer.step()
+            step(views)
     return SLICES * (EPOCHS - 1) / (time.process_time() - start)
 
 

@@ -17,12 +17,12 @@ import copy
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 from lightly.loss import SwaVLoss
-from lightly.models.modules import SwaVProjectionHead, SwaVPrototypes
-from peers import swav_paper_loss
+from peers import lightly_swav_step, swav_paper_loss
 from timm.optim import Lars
 from torch import Tensor, nn
 
@@ -80,10 +80,10 @@ def _compare_losses() -> None:
 def _compare_steps() -> None:
     crops = [torch.randn(BATCH, 1, size, size) for size in SIZES]
     backbone = create_backbone("resnet18")
-    steps = {
+    steps: dict[str, Step] = {
         "bare": _bare_step(copy.deepcopy(backbone), crops),
         "ours": _our_step(copy.deepcopy(backbone), crops),
-        "lightly": _lightly_step(copy.deepcopy(backbone), crops),
+        "lightly": partial(lightly_swav_step(copy.deepcopy(backbone), HIDDEN, WIDTH, PROTOTYPES, 0.1), crops),
     }
     medians = _in_turn(steps, STEP_TURNS)
     print(f"ResNet-18, batch {BATCH}, crops {SIZES}, one channel: median CPU time of {STEP_TURNS} turns")
@@ -118,23 +118,6 @@ def _our_step(backbone: nn.Module, crops: list[Tensor]) -> Step:
     def step() -> None:
         optimizer.zero_grad()
         value = loss(network(crops))
-        value.backward()
-        optimizer.step()
-
-    return step
-
-
-def _lightly_step(backbone: nn.Module, crops: list[Tensor]) -> Step:
-    # The steps of lightly's own example for SwAV: every crop through the backbone for itself.
-    head, prototypes = SwaVProjectionHead(512, HIDDEN, WIDTH), SwaVPrototypes(WIDTH, PROTOTYPES)
-    loss = SwaVLoss()
-    optimizer = Lars(parameter_groups(nn.ModuleList([backbone, head, prototypes]), 1e-6), lr=0.1, momentum=0.9)
-
-    def step() -> None:
-        prototypes.normalize()
-        optimizer.zero_grad()
-        scores = [prototypes(F.normalize(head(backbone(crop).flatten(start_dim=1)), dim=1)) for crop in crops]
-        value = loss(scores[:2], scores[2:])
         value.backward()
         optimizer.step()
 
