@@ -35,7 +35,7 @@ from monai.bundle import ConfigParser
 from monai.utils import ensure_tuple
 from torch import nn
 
-from monai_ssl.data.datasets import ImageData
+from monai_ssl.data.images import ImageData
 from monai_ssl.data.splits import FRACTIONS, check_fractions
 from monai_ssl.networks import load_backbone_weights
 from monai_ssl.preflight_numbers import number_problems

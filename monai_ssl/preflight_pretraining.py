@@ -23,7 +23,7 @@ import timm
 import torch
 from PIL import Image
 
-from monai_ssl.data.datasets import ImageData
+from monai_ssl.data.images import ImageData
 from monai_ssl.networks import create_backbone
 from monai_ssl.preflight_numbers import is_whole
 from monai_ssl.transforms import MultiCrop

@@ -20,11 +20,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from monai_ssl.data.check import check_volumes
     from monai_ssl.data.checksum import data_checksum
-    from monai_ssl.data.datasets import FinetuningData, ImageData, PretrainingData, list_images
     from monai_ssl.data.dicom.reader import DicomSeriesReader
     from monai_ssl.data.export import export_png
+    from monai_ssl.data.finetuning_data import FinetuningData
+    from monai_ssl.data.images import ImageData, list_images
     from monai_ssl.data.labels import label_columns, read_labels
     from monai_ssl.data.phantoms import make_phantoms
+    from monai_ssl.data.pretraining_data import PretrainingData
     from monai_ssl.data.probe_data import ProbeData
     from monai_ssl.data.properties import slice_properties
     from monai_ssl.data.reducing import reduce_store
@@ -67,10 +69,12 @@ __all__ = [
 
 # Importing torch, MONAI or pandas takes seconds, and every worker process that slices imports this package.
 _ON_DEMAND = {
-    **dict.fromkeys(("FinetuningData", "ImageData", "PretrainingData", "list_images"), "datasets"),
+    **dict.fromkeys(("ImageData", "list_images"), "images"),
     **dict.fromkeys(("EpochBatchSampler", "SeededDataset"), "sampling"),
     **dict.fromkeys(("RejectedVolumeError", "Rejection", "Voxels"), "voxels"),
     **dict.fromkeys(("label_columns", "read_labels"), "labels"),
+    "FinetuningData": "finetuning_data",
+    "PretrainingData": "pretraining_data",
     "ProbeData": "probe_data",
     "SLICE_PRESETS": "selection",
     "DicomSeriesReader": "dicom.reader",

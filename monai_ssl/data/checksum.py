@@ -17,7 +17,7 @@ import hashlib
 import os
 from pathlib import Path
 
-from monai_ssl.data.datasets import list_images
+from monai_ssl.data.images import list_images
 from monai_ssl.data.volume import relative_name
 from monai_ssl.files import file_checksum
 

@@ -19,7 +19,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from monai_ssl.data.datasets import FinetuningData, PretrainingData
+from monai_ssl.data.finetuning_data import FinetuningData
+from monai_ssl.data.pretraining_data import PretrainingData
 from monai_ssl.data.splits import FRACTIONS
 
 __all__ = ["ProbeData"]
