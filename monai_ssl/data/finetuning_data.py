@@ -20,12 +20,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import torch
 
 from monai_ssl.data.images import ImageData, list_images
 from monai_ssl.data.labelled import labelled_and_split
 from monai_ssl.data.labels import label_columns, matching_names
-from monai_ssl.data.splits import FRACTIONS, SPLITS
+from monai_ssl.data.splits import FRACTIONS, SPLITS, training_subset
 
 __all__ = ["TASKS", "FinetuningData"]
 
@@ -48,8 +47,11 @@ class FinetuningData(ImageData):
         label_names: the labels to learn, in this order; None takes all.
         task: `multilabel` (each label for itself, one label is binary) or `multiclass` (exactly one per image).
         fractions: shares of patients in (train, val, test).
-        needed: the splits that must hold images; a label without both classes is refused in `train` only.
         split_seed: of the split, apart from the seed of training, so that other seeds are tested on equal patients.
+        needed: the splits that must hold images; a label without both classes is refused in `train` only.
+        folds, fold: cross-validation, see :py:func:`monai_ssl.data.splits.fold_by_patient`; a `split` column is then
+            not used, which a warning says.
+        train_fraction, subset_seed: see :py:func:`monai_ssl.data.splits.training_subset`.
 
     Attributes:
         label_names: the labels learnt.
@@ -66,8 +68,13 @@ class FinetuningData(ImageData):
         fractions: Sequence[float] = FRACTIONS,
         split_seed: int = 0,
         needed: Sequence[str] = SPLITS,
+        folds: int | None = None,
+        fold: int = 0,
+        train_fraction: float = 1.0,
+        subset_seed: int = 0,
     ) -> None:
         self._labels, self._layout, self._fractions, self._split_seed = labels, layout, fractions, split_seed
+        self._folds, self._fold, self._subset = folds, fold, (train_fraction, subset_seed)
         self._needed = [needed] if isinstance(needed, str) else needed
         self._wanted = [label_names] if isinstance(label_names, str) else label_names
         self.task = task
@@ -76,23 +83,25 @@ class FinetuningData(ImageData):
         if not self.problems:
             self._check()
 
-    def loss(self) -> torch.nn.Module:
-        """
-        Binary cross-entropy with `pos_weight = negatives / positives` of each label in training, or cross-entropy.
-
-        Balanced weights as in Tayebi Arasteh et al., Eur. Radiol. Exp. 8:10 (2024).
-        """
-        if self.task == "multiclass":
-            return torch.nn.CrossEntropyLoss()
-        train = self.table.loc[self.table["split"] == "train", self.label_names].to_numpy(np.float32)
-        positives = np.maximum(train.sum(0), 1)
-        return torch.nn.BCEWithLogitsLoss(pos_weight=torch.from_numpy((len(train) - positives) / positives))
+    @property
+    def training_labels(self) -> np.ndarray:
+        """(N, L) of the training images, 0 or 1."""
+        return self.table.loc[self.table["split"] == "train", self.label_names].to_numpy(np.float32)
 
     def _read(self, dataset_dir: str | os.PathLike) -> pd.DataFrame:
         images = list_images(dataset_dir)
         labels = Path(dataset_dir, "labels.csv") if self._labels is None else Path(self._labels)
-        labelled = labelled_and_split(dataset_dir, labels, self._layout, self._fractions, self._split_seed)
+        labelled = labelled_and_split(
+            dataset_dir, labels, self._layout, self._fractions, self._split_seed, self._folds, self._fold
+        )
         labelled = labelled[labelled["split"] != ""]
+        names = label_columns(labelled)
+        if self._wanted and len(set(self._wanted)) < len(self._wanted):
+            raise ValueError(f"--label_names {self._wanted} names a label twice")
+        unknown = [name for name in self._wanted or [] if name not in names]
+        if unknown:
+            raise ValueError(f"{labels}: no labels {unknown}; it has {names}")
+        labelled = training_subset(labelled[["image", "patient", "split", *(self._wanted or names)]], *self._subset)
         images = images.assign(image=matching_names(images["image"], labelled["image"]))
         table = labelled.merge(images[["image", "file", "row"]], on="image", how="inner")
         if table.empty:
@@ -103,13 +112,7 @@ class FinetuningData(ImageData):
         if len(table) < len(labelled):
             logger.warning("%s: %d of %d labelled images are not in %s", labels, len(labelled) - len(table),
                            len(labelled), dataset_dir)  # fmt: skip
-        names = label_columns(labelled)
-        if self._wanted and len(set(self._wanted)) < len(self._wanted):
-            raise ValueError(f"--label_names {self._wanted} names a label twice")
-        unknown = [name for name in self._wanted or [] if name not in names]
-        if unknown:
-            raise ValueError(f"{labels}: no labels {unknown}; it has {names}")
-        return table[["image", "patient", "split", "file", "row", *(self._wanted or names)]]
+        return table
 
     def _check(self) -> None:
         if self.task not in TASKS:

@@ -13,6 +13,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,13 +22,21 @@ import pandas as pd
 
 from monai_ssl.data.labels import read_labels
 from monai_ssl.data.slice_store import SliceStore
-from monai_ssl.data.splits import SPLITS, check_fractions, split_by_patient
+from monai_ssl.data.splits import SPLITS, check_fractions, fold_by_patient, split_by_patient
 
 __all__ = ["labelled_and_split"]
 
+logger = logging.getLogger(__name__)
+
 
 def labelled_and_split(
-    dataset_dir: str | os.PathLike, labels: str | os.PathLike, layout: str, fractions: Sequence[float], seed: int
+    dataset_dir: str | os.PathLike,
+    labels: str | os.PathLike,
+    layout: str,
+    fractions: Sequence[float],
+    seed: int,
+    folds: int | None = None,
+    fold: int = 0,
 ) -> pd.DataFrame:
     """All labelled images, reduced ones too, so that stores of the same patients are split alike; "" for no split."""
     table = read_labels(labels, layout)
@@ -37,6 +46,10 @@ def labelled_and_split(
     given = set(table["split"]) - {""}
     if given - set(SPLITS):
         raise ValueError(f"{labels}: split must be one of {', '.join(SPLITS)}, got {sorted(given - set(SPLITS))}")
+    if folds is not None:
+        if given:
+            logger.warning("%s: its column split is not used, since --folds %s deals the patients anew", labels, folds)
+        return fold_by_patient(table, folds, fold, fractions, seed)
     if not given:
         return split_by_patient(table, fractions, seed)
     if "val" not in given:

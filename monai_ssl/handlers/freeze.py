@@ -24,7 +24,7 @@ __all__ = ["Freeze"]
 
 class Freeze:
     """
-    Freeze a network, or all of it but one part, at the start of training; then open it.
+    Freeze a network, or all of it but a part, at the start of training; then open it, or another part.
 
     Frozen means frozen: no gradients, so no update, no momentum and no weight decay; and evaluation mode, so that
     BatchNorm statistics stay and dropout is off. Opening changes no learning rate. What is frozen follows from the
@@ -36,6 +36,7 @@ class Freeze:
         trained: a module (or several) inside `network` that stays trained, such as the classifier; None freezes all.
         epochs: frozen while the trainer's epoch, counted from 1, is at most this.
         iterations: frozen while the trainer's iteration, counted from 1 over the whole run, is at most this.
+        afterwards: a module (or several) that is trained from then on, the rest staying frozen; None opens all.
 
     Example:
         >>> from torch import nn
@@ -49,37 +50,41 @@ class Freeze:
         trained: nn.Module | Sequence[nn.Module] | None = None,
         epochs: int = 0,
         iterations: int = 0,
+        afterwards: nn.Module | Sequence[nn.Module] | None = None,
     ) -> None:
-        # a distilled DeiT has two classifiers
-        self.trained = trained if trained is None or isinstance(trained, nn.Module) else nn.ModuleList(trained)
-        self.network = network
-        self.epochs, self.iterations = epochs, iterations
-        self.frozen = False
+        self.network, self.epochs, self.iterations = network, epochs, iterations
+        self.trained = () if trained is None else _modules(trained)
+        self.afterwards = (network,) if afterwards is None else _modules(afterwards)
         self.parameters: list[nn.Parameter] = []
-        self.modules: list[nn.Module] = []
+        self.evaluated: list[nn.Module] = []
 
     def attach(self, engine: Engine) -> None:
         """Follow `engine`'s iterations. The network must be complete by now (SyncBatchNorm converted)."""
-        kept_parameters = set() if self.trained is None else set(self.trained.parameters())
-        kept_modules = set() if self.trained is None else {self.network, *self.trained.modules()}
-        self.parameters = [p for p in self.network.parameters() if p.requires_grad and p not in kept_parameters]
-        self.modules = [module for module in self.network.modules() if module not in kept_modules]
+        self.parameters = [parameter for parameter in self.network.parameters() if parameter.requires_grad]
         # The trainer calls network.train() in each iteration, after the last event before the forward pass.
         self.network.register_forward_pre_hook(self._keep_evaluating)
         engine.add_event_handler(Events.ITERATION_STARTED, self)
-        engine.add_event_handler(Events.COMPLETED, lambda _: self._set(False))
+        engine.add_event_handler(Events.COMPLETED, lambda _: self._train((self.network,)))
 
     def __call__(self, engine: Engine) -> None:
-        self._set(engine.state.epoch <= self.epochs or engine.state.iteration <= self.iterations)
+        first = engine.state.epoch <= self.epochs or engine.state.iteration <= self.iterations
+        self._train(self.trained if first else self.afterwards)
 
-    def _set(self, frozen: bool) -> None:
-        if frozen != self.frozen:
-            self.frozen = frozen
-            for parameter in self.parameters:
-                parameter.requires_grad_(not frozen)
+    def _train(self, kept: Sequence[nn.Module]) -> None:
+        parameters = {parameter for module in kept for parameter in module.parameters()}
+        modules = {self.network, *(inner for module in kept for inner in module.modules())} if kept else set()
+        self.evaluated = [module for module in self.network.modules() if module not in modules]
+        for parameter in self.parameters:
+            if parameter.requires_grad != (parameter in parameters):
+                parameter.requires_grad_(parameter in parameters)
                 parameter.grad = None
 
     def _keep_evaluating(self, network: nn.Module, _: Any) -> None:
-        if self.frozen and network.training:
-            for module in self.modules:
+        if network.training:
+            for module in self.evaluated:
                 module.training = False
+
+
+def _modules(part: nn.Module | Sequence[nn.Module]) -> tuple[nn.Module, ...]:
+    # a distilled DeiT has two classifiers
+    return (part,) if isinstance(part, nn.Module) else tuple(part)

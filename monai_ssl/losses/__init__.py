@@ -9,8 +9,9 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The SwAV loss."""
+"""The losses of pre-training and of fine-tuning."""
 
+from monai_ssl.losses.classification import KnownLabelsBCE, class_weights, classification_loss
 from monai_ssl.losses.swav import SwAVLoss, sinkhorn
 
-__all__ = ["SwAVLoss", "sinkhorn"]
+__all__ = ["KnownLabelsBCE", "SwAVLoss", "class_weights", "classification_loss", "sinkhorn"]

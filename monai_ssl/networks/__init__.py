@@ -15,6 +15,7 @@ from monai_ssl.networks.backbones import classifier_names, create_backbone
 from monai_ssl.networks.checkpoints import CheckpointMismatchError, LoadReport, load_backbone_weights
 from monai_ssl.networks.embedder import Embedder
 from monai_ssl.networks.execution import checkpoint_activations, compile_backbone
+from monai_ssl.networks.layers import forward_order, trained_part
 from monai_ssl.networks.swav import SwAVNet, SwAVOutput
 
 __all__ = [
@@ -27,5 +28,7 @@ __all__ = [
     "classifier_names",
     "compile_backbone",
     "create_backbone",
+    "forward_order",
     "load_backbone_weights",
+    "trained_part",
 ]

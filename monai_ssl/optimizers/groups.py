@@ -9,12 +9,13 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Parameter groups: what decays and what does not, and a learning rate of its own for the classifier head."""
+"""Parameter groups: what decays and what does not, and learning rates of their own for the head and for each layer."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from timm.models import group_parameters
 from torch import nn
 
 from monai_ssl.networks.backbones import classifier_names
@@ -28,6 +29,7 @@ def parameter_groups(
     learning_rate: float | None = None,
     head_learning_rate: float | None = None,
     exclude_norms: bool = True,
+    layer_decay: float | None = None,
 ) -> list[dict[str, Any]]:
     """
     Split a network's parameters into groups for an optimiser, every parameter in exactly one.
@@ -42,13 +44,17 @@ def parameter_groups(
         learning_rate: for all groups (but the head's); None leaves it to the optimiser.
         head_learning_rate: when given, the classifier head of a timm network forms groups of its own with this rate.
         exclude_norms: False lets biases and norms decay too, as in facebookresearch's SwAV.
+        layer_decay: when given, above 0 to 1, the rate of each layer of a timm network is that of the layer behind it
+            times this: the last one, the head's, has `learning_rate`, which must be given. Layers are timm's.
 
     Returns:
         groups with `name`, `params`, `weight_decay`, `always_adapt` and, where given, `lr`; names are `decay`,
-        `no_decay`, `head_decay`, `head_no_decay`; empty groups are left out.
+        `no_decay`, `head_decay`, `head_no_decay`, and with `layer_decay` in front of them `layer_0_` for the first
+        layer and so on; empty groups are left out.
 
     Raises:
-        ValueError: when `weight_decay` is negative, or a head's rate is given for a network without classifier head.
+        ValueError: when a number is out of range, when a head's rate is given for a network without classifier head,
+            or `layer_decay` without `learning_rate` or for a network whose layers timm does not know.
 
     Example:
         >>> import torch
@@ -58,22 +64,48 @@ def parameter_groups(
         >>> optimizer = torch.optim.AdamW(parameter_groups(network, 0.05, 1e-4, head_learning_rate=1e-3))
         >>> [group["name"] for group in optimizer.param_groups]
         ['decay', 'no_decay', 'head_decay', 'head_no_decay']
+
+    Layer-wise decay as in Bao et al., BEiT, ICLR 2022, https://arxiv.org/abs/2106.08254.
     """
     if weight_decay < 0:
         raise ValueError(f"weight_decay must be at least 0, got {weight_decay}")
     heads = classifier_names(network) if head_learning_rate is not None else ()
+    rates = _layer_rates(network, learning_rate, layer_decay)
     groups: dict[str, dict[str, Any]] = {}
-    for prefix, rate in (("", learning_rate), ("head_", head_learning_rate)):
-        for kind, decay in (("decay", weight_decay), ("no_decay", 0.0)):
-            groups[prefix + kind] = {"name": prefix + kind, "params": [], "weight_decay": decay}
-            groups[prefix + kind]["always_adapt"] = kind == "decay"  # or LARS without decay would be plain SGD
-            groups[prefix + kind] |= {} if rate is None else {"lr": rate}
     for name, parameter in network.named_parameters():
-        kind = "no_decay" if exclude_norms and parameter.ndim <= 1 else "decay"
-        groups[("head_" if name.startswith(heads) else "") + kind]["params"].append(parameter)
-    if head_learning_rate is not None and not (groups["head_decay"]["params"] or groups["head_no_decay"]["params"]):
+        head = name.startswith(heads)
+        decays = not (exclude_norms and parameter.ndim <= 1)
+        layer, rate = rates.get(name, ("", learning_rate))
+        layer, rate = ("head_", head_learning_rate) if head else (layer, rate)
+        group = groups.setdefault(layer + ("decay" if decays else "no_decay"), {"params": []})
+        group["params"].append(parameter)
+        group["weight_decay"] = weight_decay if decays else 0.0
+        group["always_adapt"] = decays  # or LARS without decay would be plain SGD
+        group |= {} if rate is None else {"lr": rate}
+    if head_learning_rate is not None and not groups.keys() & {"head_decay", "head_no_decay"}:
         raise ValueError(
             f"head_learning_rate is given, but {type(network).__name__} has no classifier head known to timm; "
             "create it with num_classes, or leave head_learning_rate out"
         )
-    return [group for group in groups.values() if group["params"]]
+    return [{"name": name, **group} for name, group in sorted(groups.items(), key=_place)]
+
+
+def _layer_rates(
+    network: nn.Module, learning_rate: float | None, layer_decay: float | None
+) -> dict[str, tuple[str, float]]:
+    """The beginning of the group's name, and the rate, by name of the parameter."""
+    if layer_decay is None:
+        return {}
+    if learning_rate is None or not 0 < layer_decay <= 1:
+        raise ValueError(f"layer_decay must be above 0 to 1 and needs a learning_rate, got {layer_decay}")
+    if not hasattr(network, "group_matcher"):
+        raise ValueError(f"layer_decay is given, but timm knows no layers of {type(network).__name__}; leave it out")
+    layers = group_parameters(network, network.group_matcher(coarse=False), reverse=True)
+    last = max(layers.values())
+    return {name: (f"layer_{at}_", learning_rate * layer_decay ** (last - at)) for name, at in layers.items()}
+
+
+def _place(group: tuple[str, dict[str, Any]]) -> tuple[bool, int, bool]:
+    name = group[0]
+    layer = int(name.split("_")[1]) if name.startswith("layer_") else 0
+    return name.startswith("head_"), layer, name.endswith("no_decay")

@@ -53,27 +53,44 @@ def test_items_join_images_and_labels_by_bare_name(folder):
     assert sum(map(len, patients)) == len(set.union(*patients)) == 12
 
 
-def test_pos_weight_is_negatives_over_positives_in_training(folder):
+def test_training_labels_are_those_of_the_items(folder):
     data = FinetuningData(folder, folder / "labels.csv", label_names=["finding"])
-    train = np.array([item["label"][0] for item in data.items("train")])
-    expected = (train == 0).sum() / (train == 1).sum()
-    assert data.loss().pos_weight.tolist() == pytest.approx([expected])
-    logits, target = torch.randn(5, 1), torch.randint(0, 2, (5, 1)).float()
-    p = torch.sigmoid(logits)
-    plain = -(expected * target * p.log() + (1 - target) * (1 - p).log()).mean()
-    assert data.loss()(logits, target).item() == pytest.approx(plain.item(), rel=1e-5)
+    expected = np.stack([item["label"] for item in data.items("train")])
+    assert np.array_equal(data.training_labels, expected)
 
 
-def test_multiclass_is_cross_entropy_of_the_class(folder):
+def test_a_column_of_classes_gives_one_label_a_class(folder):
     table = pd.read_csv(folder / "labels.csv", dtype=str)
     table["class"] = table.pop("finding").map({"1": "covid", "0": "normal"})
     table.drop(columns="other").to_csv(folder / "classes.csv", index=False)
     data = FinetuningData(folder, folder / "classes.csv", task="multiclass")
     assert data.label_names == ["covid", "normal"]
-    labels = torch.stack([torch.from_numpy(item["label"]) for item in data.items("train")])
-    logits = torch.randn(len(labels), 2)
-    expected = torch.nn.functional.cross_entropy(logits, labels.argmax(1))
-    assert data.loss()(logits, labels).item() == pytest.approx(expected.item(), rel=1e-6)
+    assert [row.argmax() for row in data.training_labels] == [
+        data.label_names.index(name)
+        for name in table.merge(data.table[data.table["split"] == "train"], on="image")["class"]
+    ]
+
+
+def test_folds_test_each_patient_once_and_say_that_a_given_split_is_not_used(folder, caplog):
+    rounds = [FinetuningData(folder, folder / "labels.csv", folds=4, fold=fold) for fold in range(4)]
+    assert [data.problems for data in rounds] == [[]] * 4
+    tested = pd.concat([data.table[data.table["split"] == "test"] for data in rounds])
+    assert sorted(tested["image"]) == sorted(rounds[0].table["image"])
+    table = pd.read_csv(folder / "labels.csv", dtype=str)
+    table.assign(split="test").to_csv(folder / "official.csv", index=False)
+    assert "split is not used" not in caplog.text
+    assert not FinetuningData(folder, folder / "official.csv", folds=4).problems
+    assert "split is not used" in caplog.text
+    assert "fold one of 0" in FinetuningData(folder, folder / "labels.csv", folds=4, fold=4).problems[0]
+
+
+def test_a_part_of_the_training_patients_changes_training_only(folder):
+    whole = FinetuningData(folder, folder / "labels.csv").table
+    part = FinetuningData(folder, folder / "labels.csv", train_fraction=0.5).table
+    kept = whole["patient"].isin(part["patient"])
+    assert part[["image", "split"]].equals(whole.loc[kept, ["image", "split"]].reset_index(drop=True))
+    patients = [table.groupby("split")["patient"].nunique() for table in (whole, part)]
+    assert patients[1].to_dict() == {**patients[0].to_dict(), "train": round(patients[0]["train"] / 2)}
 
 
 def test_pretraining_never_sees_the_test_patients_of_fine_tuning(folder):

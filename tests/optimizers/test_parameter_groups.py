@@ -15,7 +15,7 @@ import copy
 
 import pytest
 import torch
-from timm.optim import Lars
+from timm.optim import Lars, param_groups_layer_decay
 from torch import nn
 
 from monai_ssl.networks import SwAVNet, create_backbone
@@ -60,7 +60,30 @@ def test_head_has_its_own_rate(name: str, head: str) -> None:
     assert {rate for rate, _ in rates.values()} == {0.01}
 
 
+@pytest.mark.parametrize("name", ["resnet18", "vit_tiny_patch16_224", "densenet121", "inception_v3", "convnext_atto"])
+def test_layers_have_the_rates_that_timm_gives_them(name: str) -> None:
+    network = create_backbone(name, num_classes=3)
+    ours = parameter_groups(network, 0.05, learning_rate=0.01, layer_decay=0.75)
+    theirs = param_groups_layer_decay(network, 0.05, layer_decay=0.75)
+    expected = {id(p): 0.01 * group["lr_scale"] for group in theirs for p in group["params"]}
+    assert {id(p): group["lr"] for group in ours for p in group["params"]} == pytest.approx(expected)
+    expected = {id(p): group["weight_decay"] for group in theirs for p in group["params"]}
+    assert {id(p): group["weight_decay"] for group in ours for p in group["params"]} == expected
+    assert len({group["name"] for group in ours}) == len(ours)
+    rates = [group["lr"] for group in ours]
+    assert rates == sorted(rates)
+    with_head = parameter_groups(network, 0.05, learning_rate=0.01, head_learning_rate=0.5, layer_decay=0.75)
+    assert {group["lr"] for group in with_head if group["name"].startswith("head_")} == {0.5}
+    assert max(group["lr"] for group in with_head if group["name"].startswith("layer_")) <= 0.01
+
+
 def test_wrong_arguments_are_refused() -> None:
+    with pytest.raises(ValueError, match="needs a learning_rate"):
+        parameter_groups(create_backbone("resnet18"), 0, layer_decay=0.5)
+    with pytest.raises(ValueError, match="above 0 to 1"):
+        parameter_groups(create_backbone("resnet18"), 0, learning_rate=1, layer_decay=0)
+    with pytest.raises(ValueError, match="no layers of Linear"):
+        parameter_groups(nn.Linear(2, 2), 0, learning_rate=1, layer_decay=0.5)
     with pytest.raises(ValueError, match="weight_decay"):
         parameter_groups(nn.Linear(2, 2), -1)
     with pytest.raises(ValueError, match="num_classes"):
