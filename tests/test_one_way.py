@@ -26,7 +26,6 @@ LEVELS = {
     **{"data": 2, "transforms": 2},
     **{"losses": 3, "optimizers": 3, "metrics": 3, "engines": 3},
     **{"handlers": 4, "run_folder": 4, "preflight": 4, "visualize": 4},
-    **{"preflight_numbers": 4, "preflight_pretraining": 4},
     **{"report": 5},
     **{"cli": 6, "__main__": 7},
 }

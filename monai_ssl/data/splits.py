@@ -117,7 +117,8 @@ def training_subset(table: pd.DataFrame, fraction: float, seed: int = 0) -> pd.D
         ValueError: for a fraction out of range.
 
     Example:
-        >>> table = pd.DataFrame({"image": list("abcd"), "patient": list("1234"), "split": "train", "nodule": [0, 1, 0, 1]})
+        >>> table = pd.DataFrame({"image": list("abcd"), "patient": list("1234"), "nodule": [0, 1, 0, 1]})
+        >>> table["split"] = "train"
         >>> training_subset(table, 0.5)["nodule"].tolist()
         [0, 1]
     """

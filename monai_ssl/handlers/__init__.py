@@ -13,6 +13,7 @@
 
 from __future__ import annotations
 
+from monai_ssl.handlers.early_stop import EarlyStop
 from monai_ssl.handlers.epoch_seeding import EpochSeeding
 from monai_ssl.handlers.first_batch_picture import FirstBatchPicture
 from monai_ssl.handlers.freeze import Freeze
@@ -26,6 +27,7 @@ from monai_ssl.handlers.representation_monitor import RepresentationMonitor
 from monai_ssl.handlers.resumable_checkpoint import ResumableCheckpoint
 
 __all__ = [
+    "EarlyStop",
     "EmbeddingSaver",
     "EpochSeeding",
     "FirstBatchPicture",

@@ -16,6 +16,7 @@ from __future__ import annotations
 import logging
 
 from ignite.engine import Engine, Events
+from monai.engines import Evaluator
 
 __all__ = ["EarlyStop"]
 
@@ -37,7 +38,7 @@ class EarlyStop:
         ValueError: when patience is below 1.
     """
 
-    def __init__(self, evaluator: Engine, patience: int | None) -> None:
+    def __init__(self, evaluator: Evaluator, patience: int | None) -> None:
         if patience is not None and patience < 1:
             raise ValueError(f"patience must be at least 1, or None, got {patience}")
         self.evaluator, self.patience = evaluator, patience

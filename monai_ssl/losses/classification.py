@@ -57,9 +57,14 @@ class KnownLabelsBCE(nn.Module):
         """
         known = ~target.isnan()
         losses = F.binary_cross_entropy_with_logits(
-            input, target.nan_to_num(0.0), pos_weight=self.pos_weight, reduction="none"
+            _whole(input), target.nan_to_num(0.0), pos_weight=self.pos_weight, reduction="none"
         )
         return (losses * known).sum() / known.sum().clamp_min(1)
+
+
+class _CrossEntropy(nn.CrossEntropyLoss):
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        return super().forward(_whole(input), target)
 
 
 def classification_loss(labels: np.ndarray, task: str, weights: str | Sequence[float] = "balanced") -> nn.Module:
@@ -79,7 +84,7 @@ def classification_loss(labels: np.ndarray, task: str, weights: str | Sequence[f
         raise ValueError(f"task must be multilabel or multiclass, got {task!r}")
     found = class_weights(labels, task, weights)
     tensor = None if found is None else torch.from_numpy(found.astype(np.float32))
-    return KnownLabelsBCE(tensor) if task == "multilabel" else nn.CrossEntropyLoss(weight=tensor)
+    return KnownLabelsBCE(tensor) if task == "multilabel" else _CrossEntropy(weight=tensor)
 
 
 def class_weights(labels: np.ndarray, task: str, weights: str | Sequence[float] = "balanced") -> np.ndarray | None:
@@ -120,3 +125,8 @@ def class_weights(labels: np.ndarray, task: str, weights: str | Sequence[float] 
     if found.shape != (columns,) or not (found > 0).all() or not np.isfinite(found).all():
         raise ValueError(f"class_weights must be {columns} numbers above 0, one a label, got {weights}")
     return found
+
+
+def _whole(logits: Tensor) -> Tensor:
+    # autocast leaves half precision, in which an exponential is coarse
+    return logits.float() if logits.dtype in (torch.bfloat16, torch.float16) else logits

@@ -100,7 +100,8 @@ def _layer_rates(
         raise ValueError(f"layer_decay must be above 0 to 1 and needs a learning_rate, got {layer_decay}")
     if not hasattr(network, "group_matcher"):
         raise ValueError(f"layer_decay is given, but timm knows no layers of {type(network).__name__}; leave it out")
-    layers = group_parameters(network, network.group_matcher(coarse=False), reverse=True)
+    matcher = network.group_matcher(coarse=False)  # type: ignore[operator]
+    layers = group_parameters(network, matcher, reverse=True)
     last = max(layers.values())
     return {name: (f"layer_{at}_", learning_rate * layer_decay ** (last - at)) for name, at in layers.items()}
 

@@ -19,7 +19,6 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 
 from monai_ssl.data import FinetuningData, ImageData, PretrainingData, ProbeData, data_checksum, slice_properties
 from monai_ssl.data.splits import FRACTIONS

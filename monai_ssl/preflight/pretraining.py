@@ -19,13 +19,11 @@ from typing import Any
 
 import ignite.distributed as idist
 import numpy as np
-import timm
-import torch
 from PIL import Image
 
 from monai_ssl.data.images import ImageData
-from monai_ssl.networks import create_backbone
-from monai_ssl.preflight_numbers import is_whole
+from monai_ssl.preflight.network import image_problems
+from monai_ssl.preflight.numbers import is_whole
 from monai_ssl.transforms import MultiCrop
 
 __all__ = ["pretraining_problems", "warn_of_few_images"]
@@ -46,13 +44,14 @@ def pretraining_problems(data: ImageData, settings: dict[str, Any]) -> list[str]
     problems = []
     if not isinstance(include := settings.get("include_test_patients", False), bool):
         problems.append(f"--include_test_patients must be True or False, got {include!r}")
-    problems += _precision_problems(settings)
     if settings.get("compile") and settings.get("gradient_checkpointing"):
         problems.append("--compile and --gradient_checkpointing do not go together; leave one out")
     problems += _blur_problems(settings)
     sizes = settings["crop_sizes"]
     if not (isinstance(sizes, list) and None in sizes):  # else derived from a wrong --image_size
-        problems += _crop_problems(settings) or _backbone_problems(settings) + _size_problems(data, sizes)
+        problems += _crop_problems(settings) or image_problems(
+            settings, settings["crop_sizes"], "--crop_sizes"
+        ) + _size_problems(data, sizes)
     return problems + _queue_problems(settings)
 
 
@@ -82,18 +81,6 @@ def warn_of_few_images(settings: dict[str, Any]) -> None:
     )
 
 
-def _precision_problems(settings: dict[str, Any]) -> list[str]:
-    kind = settings.get("amp_dtype", "bfloat16")
-    if kind not in ("bfloat16", "float16"):
-        return [f"--amp_dtype must be bfloat16 or float16, got {kind!r}"]
-    on_gpu = str(settings.get("device", "cpu")).startswith("cuda")
-    if settings.get("amp") and kind == "float16" and not on_gpu:
-        return ["--amp_dtype float16 needs a GPU; give bfloat16, or --amp False"]
-    if settings.get("amp") and kind == "bfloat16" and on_gpu and not torch.cuda.is_bf16_supported():
-        return ["--amp_dtype bfloat16 is not known to this GPU; give float16"]
-    return []
-
-
 def _blur_problems(settings: dict[str, Any]) -> list[str]:
     sigma = settings.get("blur_sigma")
     if sigma is None:  # or it follows from a wrong --image_size
@@ -115,40 +102,6 @@ def _crop_problems(settings: dict[str, Any]) -> list[str]:
             f"--crop_counts must give two crops or more, got {settings['crop_counts']}: one is predicted from another"
         ]
     return []
-
-
-def _backbone_problems(settings: dict[str, Any]) -> list[str]:
-    """Whether the backbone takes crops of these sizes, tried without weights and without arithmetic."""
-    name, channels = str(settings["backbone"]), settings.get("in_channels", 1)
-    if not timm.is_model(name) or not is_whole(channels, 1):
-        return []  # said elsewhere
-    try:
-        with torch.device("meta"), torch.no_grad():
-            backbone = create_backbone(name, channels).eval()
-            if settings.get("gradient_checkpointing"):
-                backbone.set_grad_checkpointing(True)  # type: ignore[operator]
-    except ValueError as error:
-        return [f"--backbone: {error}"]
-    except (AssertionError, AttributeError) as error:
-        return [f"--gradient_checkpointing: timm has none for {name} ({error}); leave it out"]
-    except (NotImplementedError, RuntimeError):
-        return []  # not every architecture can be built without memory
-    problems = []
-    for size in settings["crop_sizes"]:
-        try:
-            with torch.no_grad():
-                backbone(torch.zeros(1, channels, size, size, device="meta"))
-        except NotImplementedError:
-            continue
-        except Exception as error:  # each architecture has errors of its own
-            patch = getattr(getattr(backbone, "patch_embed", None), "patch_size", None)
-            advice = (
-                f"give multiples of {patch[0]} as --crop_sizes" if patch else "give other --crop_sizes or --backbone"
-            )
-            problems.append(
-                f"--backbone {name} cannot take crops of {size} px ({str(error).splitlines()[0]}); {advice}"
-            )
-    return problems
 
 
 def _size_problems(data: ImageData, crop_sizes: Sequence[int]) -> list[str]:

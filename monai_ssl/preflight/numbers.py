@@ -23,9 +23,14 @@ _LEAST_WHOLE = {
     **{"reference_batch_size": 1, "num_workers": 0, "seed": 0, "split_seed": 0},
     **{"hidden_dim": 0, "embedding_dim": 1, "prototypes": 2, "queue_length": 0, "queue_start_epoch": 0},
     **{"freeze_prototypes_iterations": 0, "sinkhorn_iterations": 1, "probe_every": 0},
+    **{"freeze_epochs": 0, "patience": 1, "folds": 2, "fold": 0, "subset_seed": 0},
 }
 _ABOVE_0 = ("learning_rate", "std", "temperature", "epsilon")
-_AT_LEAST_0 = ("checkpoint_minutes", "weight_decay", "warmup_epochs", "brightness", "contrast")
+_AT_LEAST_0 = (
+    *("checkpoint_minutes", "weight_decay", "warmup_epochs", "brightness", "contrast"),
+    *("head_learning_rate", "rotation", "zoom"),
+)
+_MAY_BE_ABSENT = ("reference_batch_size", "patience", "folds", "head_learning_rate", "layer_decay")
 _PROBABILITIES = ("flip_prob", "jitter_prob", "blur_prob")
 
 
@@ -37,22 +42,24 @@ def number_problems(settings: dict[str, Any]) -> list[str]:
         settings: of the bundle; those that are there are checked.
 
     Example:
-        >>> from monai_ssl.preflight_numbers import number_problems
+        >>> from monai_ssl.preflight.numbers import number_problems
         >>> number_problems({"seed": -1, "temperature": 0})
         ['--seed must be a whole number of at least 0, got -1', '--temperature must be a number above 0, got 0']
     """
     wrong = {name: "a whole number " + ("above 0" if least == 1 else f"of at least {least}")
              for name, least in _LEAST_WHOLE.items()
              if not is_whole(settings.get(name, least), least)}  # fmt: skip
-    if settings.get("reference_batch_size", 1) is None:  # that of the run
-        del wrong["reference_batch_size"]
     if wrong.keys() & {"batch_size", "prototypes"}:  # the default length follows them
         wrong.pop("queue_length", None)
     wrong |= {name: "a number above 0" for name in _ABOVE_0 if not _number(settings.get(name, 1)) > 0}
     wrong |= {name: "a number of at least 0" for name in _AT_LEAST_0 if not _number(settings.get(name, 0)) >= 0}
     wrong |= {name: "a number from 0 to 1" for name in _PROBABILITIES if not 0 <= _number(settings.get(name, 0)) <= 1}
-    if not 0 <= _number(settings.get("momentum", 0)) < 1:
-        wrong["momentum"] = "a number from 0 to below 1"
+    for name in ("momentum", "dropout"):
+        if not 0 <= _number(settings.get(name, 0)) < 1:
+            wrong[name] = "a number from 0 to below 1"
+    for name in ("train_fraction", "layer_decay"):
+        if not 0 < _number(settings.get(name, 1)) <= 1:
+            wrong[name] = "a number above 0 to 1"
     if math.isnan(_number(settings.get("mean", 0))):
         wrong["mean"] = "a number"
     if "learning_rate" in settings and "learning_rate" not in wrong:
@@ -60,6 +67,7 @@ def number_problems(settings: dict[str, Any]) -> list[str]:
         for name in ("start_lr", "final_lr"):
             if not 0 <= _number(settings.get(name, 0)) <= peak:
                 wrong[name] = f"a number from 0 to --learning_rate, which is {peak}"
+    wrong = {name: range_ for name, range_ in wrong.items() if name not in _MAY_BE_ABSENT or settings[name] is not None}
     return [f"--{name} must be {range_}, got {settings[name]!r}" for name, range_ in wrong.items()]
 
 

@@ -15,8 +15,9 @@ import cv2
 import numpy as np
 import pytest
 
-from monai_ssl import preflight, preflight_numbers, preflight_pretraining
+from monai_ssl import preflight
 from monai_ssl.data import PretrainingData
+from monai_ssl.preflight import numbers, pretraining
 
 SETTINGS = {
     **{"backbone": "resnet10t", "image_size": 32, "batch_size": 8, "max_epochs": 20, "prototypes": 8},
@@ -44,7 +45,7 @@ def images(tmp_path_factory):
         ({"accumulation": 0}, "--accumulation must be a whole number above 0"),
         ({"crop_counts": [1], "crop_sizes": [32], "crop_scales": [[0.9, 1]]}, "two crops or more"),
         ({"backbone": "vit_tiny_patch16_224", "crop_sizes": [32, 24]}, "multiples of 16 as --crop_sizes"),
-        ({"backbone": "beit_base_patch16_224", "crop_sizes": [32, 16]}, "cannot take crops of 32 px"),
+        ({"backbone": "beit_base_patch16_224", "crop_sizes": [32, 16]}, "cannot take images of 32 px"),
         ({"amp_dtype": "float8"}, "--amp_dtype must be"),
         ({"amp": True, "amp_dtype": "float16"}, "float16 needs a GPU"),
         ({"compile": True, "gradient_checkpointing": True}, "do not go together"),
@@ -86,23 +87,23 @@ WRONG_NUMBERS = [
 
 @pytest.mark.parametrize(("name", "value", "allowed"), WRONG_NUMBERS)
 def test_a_number_out_of_range_is_named(name, value, allowed):
-    assert preflight_numbers.number_problems({name: value}) == [f"--{name} must be {allowed}, got {value!r}"]
+    assert numbers.number_problems({name: value}) == [f"--{name} must be {allowed}, got {value!r}"]
 
 
 def test_rates_lie_below_the_peak():
     rates = {"learning_rate": 0.2, "start_lr": 0.3, "final_lr": -1}
-    assert preflight_numbers.number_problems(rates) == [
+    assert numbers.number_problems(rates) == [
         "--start_lr must be a number from 0 to --learning_rate, which is 0.2, got 0.3",
         "--final_lr must be a number from 0 to --learning_rate, which is 0.2, got -1",
     ]
-    assert preflight_numbers.number_problems({**rates, "start_lr": 0.2, "final_lr": 0}) == []
+    assert numbers.number_problems({**rates, "start_lr": 0.2, "final_lr": 0}) == []
     # what follows from a wrong value is not complained of too
     wrong = {"learning_rate": "nan", "start_lr": None, "final_lr": None, "batch_size": 2.5, "queue_length": 37.5}
-    assert [line.split()[0] for line in preflight_numbers.number_problems(wrong)] == ["--batch_size", "--learning_rate"]
+    assert [line.split()[0] for line in numbers.number_problems(wrong)] == ["--batch_size", "--learning_rate"]
 
 
 def test_the_absent_reference_is_that_of_the_run():
-    assert preflight_numbers.number_problems({"reference_batch_size": None, "mean": -1, "momentum": 0}) == []
+    assert numbers.number_problems({"reference_batch_size": None, "mean": -1, "momentum": 0}) == []
 
 
 def test_problems_of_all_kinds_are_named_at_once_without_warnings(images, caplog):
@@ -156,7 +157,7 @@ def test_a_batch_small_for_its_prototypes_is_warned_of(images, settings, warned,
 
 
 def test_the_queue_of_all_processes_is_meant(images, monkeypatch):
-    monkeypatch.setattr(preflight_pretraining.idist, "get_world_size", lambda: 2)
-    problems = preflight_pretraining.pretraining_problems(images, {**SETTINGS, "queue_length": 24})
+    monkeypatch.setattr(pretraining.idist, "get_world_size", lambda: 2)
+    problems = pretraining.pretraining_problems(images, {**SETTINGS, "queue_length": 24})
     assert len(problems) == 1
     assert "give 16 or 32" in problems[0]

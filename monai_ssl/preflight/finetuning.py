@@ -1,0 +1,46 @@
+# Copyright (c) monai_ssl contributors
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""The settings of fine-tuning."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from monai_ssl.data.finetuning_data import TASKS, FinetuningData
+from monai_ssl.losses import class_weights
+from monai_ssl.preflight.numbers import is_whole
+
+__all__ = ["finetuning_problems"]
+
+
+def finetuning_problems(data: FinetuningData, settings: dict[str, Any]) -> list[str]:
+    """
+    All that is wrong with the settings of a fine-tuning, one line each, but for numbers out of range.
+
+    Args:
+        data: what will be trained on.
+        settings: of the bundle; those that are there are checked.
+    """
+    problems = []
+    layers = settings.get("trained_layers", "all")
+    if layers not in ("all", "head") and not is_whole(layers, 0):
+        problems.append(
+            f"--trained_layers must be all, head, or how many of the last layers to train besides it, got {layers!r}"
+        )
+    if (fold := settings.get("fold", 0)) and settings.get("folds") is None:
+        problems.append(f"--fold {fold} is given without --folds; give the number of folds too")
+    if not data.problems and settings.get("task") in TASKS:
+        try:
+            class_weights(data.training_labels, settings["task"], settings["class_weights"])
+        except (TypeError, ValueError) as error:
+            problems.append(f"--{error} for the labels {', '.join(data.label_names)}")
+    return problems
