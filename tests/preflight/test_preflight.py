@@ -15,6 +15,7 @@ import json
 import os
 import sys
 
+import ignite.distributed as idist
 import pytest
 import torch
 
@@ -131,7 +132,7 @@ class _FewImages(_Data):
     ],
 )
 def test_settings_that_would_fail_or_mislead_later_are_refused(settings, message, caplog, monkeypatch):
-    monkeypatch.setattr(preflight.idist, "get_world_size", lambda: 2)
+    monkeypatch.setattr(idist, "get_world_size", lambda: 2)
     with pytest.raises(SystemExit):
         preflight.check(_FewImages(), {"backbone": "resnet18", "batch_size": 5, **settings}, "train")
     assert message in caplog.text
