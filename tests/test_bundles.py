@@ -24,7 +24,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from monai.bundle import ConfigParser, ConfigWorkflow, ckpt_export, verify_metadata, verify_net_in_out
+from bundle_runs import BUNDLES, SMALL, config, make_images, run, workflow
+from monai.bundle import ConfigParser, ckpt_export, verify_metadata, verify_net_in_out
 from monai.transforms import Resize
 from sklearn.metrics import roc_auc_score
 from sklearn.neighbors import KNeighborsClassifier
@@ -32,52 +33,18 @@ from sklearn.neighbors import KNeighborsClassifier
 from monai_ssl.data import FinetuningData, data_checksum
 from monai_ssl.networks import create_backbone
 
-BUNDLES = Path(__file__).resolve().parents[1] / "bundles"
 NAMES = ("swav_pretraining", "resnet_finetuning", "vit_finetuning")
 SHARED_IDS = {
     *("bundle_root", "dataset_dir", "output_dir", "labels", "backbone", "checkpoint", "in_channels", "image_size"),
     *("max_epochs", "batch_size", "learning_rate", "num_workers", "checkpoint_minutes", "seed", "device", "amp"),
 }
-SMALL = {"backbone": "resnet10t", "image_size": 32, "batch_size": 8, "num_workers": 0, "device": "cpu", "max_epochs": 2}
 WINDOWS = [[0, 255], [0, 150]]
 SWAV = {"hidden_dim": 16, "embedding_dim": 8, "prototypes": 6, "freeze_prototypes_iterations": 1}
 
 
-def config(bundle, *names):
-    files = [str(BUNDLES / bundle / "configs" / f"{name}.json") for name in names]
-    return files[0] if len(files) == 1 else files
-
-
-def workflow(bundle, name, kind="train", **overrides):
-    return ConfigWorkflow(config(bundle, name), workflow_type=kind, bundle_root=str(BUNDLES / bundle), **overrides)
-
-
-def run(bundle, name, kind="train", **overrides):
-    flow = workflow(bundle, name, kind, **{key: str(v) if isinstance(v, Path) else v for key, v in overrides.items()})
-    flow.initialize()
-    try:
-        flow.run()
-    finally:
-        flow.finalize()
-
-
 @pytest.fixture(scope="module")
 def images(tmp_path_factory):
-    """60 images of 20 patients; those with the finding have a bright square. The folder's name is an awkward one."""
-    folder = tmp_path_factory.mktemp("data set 100%")
-    generator = np.random.default_rng(0)
-    rows = []
-    for number in range(60):
-        finding = (number // 3) % 2
-        image = generator.integers(0, 120, (40, 40))
-        if finding:
-            image[10:25, 10:25] += 120
-        cv2.imwrite(str(folder / f"{number:02d}.png"), image.astype(np.uint8))
-        rows.append(
-            {"image": f"{number:02d}.png", "patient": f"{number // 3:03d}", "finding": finding, "odd": number % 2}
-        )
-    pd.DataFrame(rows).to_csv(folder / "labels.csv", index=False)
-    return folder
+    return make_images(tmp_path_factory.mktemp("data set 100%"))
 
 
 @pytest.fixture(scope="module")

@@ -56,6 +56,16 @@ def test_a_frozen_backbone_stays_as_it_is_and_then_opens():
     assert all(parameter.requires_grad for parameter in network.parameters())
 
 
+def test_a_part_stays_open_for_good_once_the_first_epochs_are_over():
+    network = create_backbone("resnet18", num_classes=2)
+    part = [network.layer4[1].bn2, network.fc]
+    states = trained(network, Freeze(network, trained=network.fc, epochs=2, afterwards=part))
+    assert changed(states[0], states[2]) == {"fc.weight", "fc.bias"}
+    of_the_norm = {name for name in states[0] if name.startswith("layer4.1.bn2.")}
+    assert changed(states[2], states[4]) == {"fc.weight", "fc.bias"} | of_the_norm
+    assert all(parameter.requires_grad for parameter in network.parameters())
+
+
 def test_parameters_of_the_root_freeze_too():
     network = create_backbone("vit_tiny_patch16_224", num_classes=2)
     states = trained(network, Freeze(network, trained=network.get_classifier(), epochs=1), epochs=2, steps=1)
