@@ -16,6 +16,7 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import logging
+import math
 import os
 import platform
 import sys
@@ -29,7 +30,7 @@ from monai_ssl.files import lock_folder, write_json
 from monai_ssl.processes import agree, leave
 from monai_ssl.stop_on_signal import StopOnSignal
 
-__all__ = ["RunFolder", "recorded_settings"]
+__all__ = ["RunFolder", "recorded_settings", "recorded_thresholds"]
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +46,8 @@ _PACKAGES = ("monai_ssl", "monai", "torch", "pytorch-ignite", "timm", "numpy")
 
 class RunFolder:
     """
-    One run's folder: `settings.json`, `metrics.jsonl`, `events.*`, `checkpoint.pt`, `model.pt`, `predictions.csv`.
+    One run's folder: `settings.json`, `metrics.jsonl`, `events.*`, `checkpoint.pt`, `model.pt`; of fine-tuning also
+    `predictions.csv`, `evaluation.csv`, `thresholds.json`.
 
     The same command on the same folder goes on where the run stood. Another command on it is refused, since a folder
     that mixes two runs tells nothing. Bundles call :py:meth:`open` before training and :py:meth:`finish` after it. From
@@ -184,6 +186,36 @@ def recorded_settings(model: str | os.PathLike, defaults: dict[str, Any]) -> dic
                        "std above all, where they differ from %s", model, defaults)  # fmt: skip
     recorded = {} if record is None else record["settings"]
     return {name: recorded.get(name, value) for name, value in defaults.items()}
+
+
+def recorded_thresholds(model: str | os.PathLike) -> dict[str, float]:
+    """
+    The thresholds that a trained model's run chose on its validation images, from `thresholds.json` beside it.
+
+    Args:
+        model: a `model.pt` in its run folder or in a packaged bundle's `models/`.
+
+    Returns:
+        The threshold of each label, NaN where validation lacked a class; empty, with a warning, where none is recorded.
+
+    Raises:
+        SystemExit: code 2 when `thresholds.json` is there and unreadable.
+
+    Example:
+        >>> recorded_thresholds("absent/model.pt")
+        {}
+    """
+    path = Path(model).with_name("thresholds.json")
+    if not path.is_file():
+        if Path(model).is_file():
+            logger.warning("%s: no thresholds.json beside it, so what needs a threshold stays empty", model)
+        return {}
+    try:
+        recorded = json.loads(path.read_text(encoding="utf-8"))["thresholds"]
+        return {str(name): math.nan if value is None else float(value) for name, value in recorded.items()}
+    except (UnicodeDecodeError, AttributeError, KeyError, TypeError, ValueError) as error:
+        logger.error("%s: not the thresholds of a run (%s); restore or remove it", path, error)
+        raise SystemExit(2) from error
 
 
 def _read_record(path: Path) -> dict[str, Any] | None:

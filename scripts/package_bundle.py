@@ -58,6 +58,8 @@ def package(bundle: str, run: Path, output: Path) -> None:
     shutil.copy(BUNDLES / bundle / "LICENSE", output / "LICENSE")
     (output / "models").mkdir()
     shutil.copy(run / "model.pt", output / "models" / "model.pt")
+    if (run / "thresholds.json").is_file():
+        shutil.copy(run / "thresholds.json", output / "models" / "thresholds.json")
     for name in ("dataset_dir", "labels", "probe_labels", "checkpoint"):
         record["settings"].pop(name, None)
     (output / "models" / "settings.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")

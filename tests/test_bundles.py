@@ -273,12 +273,21 @@ def test_fine_tuning_learns_and_predicts(finetuned, images):
     best = max(json.loads(line)["val_auc"] for line in (finetuned / "metrics.jsonl").read_text().splitlines())
     aucs = [roc_auc_score(val[f"{name}_true"], val[f"{name}_score"]) for name in ("finding", "odd")]
     assert np.mean(aucs) == pytest.approx(best, abs=1e-6)
+    evaluation = pd.read_csv(finetuned / "evaluation.csv").set_index(["split", "label"])
+    assert evaluation.loc[("val", "macro"), "auc"] == pytest.approx(best, abs=1e-6)
+    recorded = json.loads((finetuned / "thresholds.json").read_text())
+    assert (recorded["task"], recorded["split"]) == ("multilabel", "val")
+    called = test["finding_score"] >= recorded["thresholds"]["finding"]
+    expected = called[test["finding_true"] == 1].mean()
+    assert evaluation.loc[("test", "finding"), "sensitivity"] == pytest.approx(expected)
 
 
 def test_a_run_stopped_before_its_predictions_makes_them(finetuned, images, tmp_path):
     copy = shutil.copytree(finetuned, tmp_path / "copy")
-    expected = (copy / "predictions.csv").read_bytes()
-    (copy / "predictions.csv").unlink()
+    written = ("predictions.csv", "evaluation.csv", "thresholds.json")
+    expected = [(copy / name).read_bytes() for name in written]
+    for name in written:
+        (copy / name).unlink()
     record = json.loads((copy / "settings.json").read_text())
     del record["finished_epochs"]
     (copy / "settings.json").write_text(json.dumps(record))
@@ -286,7 +295,7 @@ def test_a_run_stopped_before_its_predictions_makes_them(finetuned, images, tmp_
         key: record["settings"][key] for key in (*SMALL, "checkpoint", "freeze_epochs", "learning_rate", "labels")
     }
     run("resnet_finetuning", "train", **settings, dataset_dir=images, output_dir=copy)
-    assert (copy / "predictions.csv").read_bytes() == expected
+    assert [(copy / name).read_bytes() for name in written] == expected
 
 
 def test_evaluate_repeats_the_predictions_and_inference_needs_no_labels(finetuned, images, tmp_path):
@@ -298,10 +307,21 @@ def test_evaluate_repeats_the_predictions_and_inference_needs_no_labels(finetune
     run("resnet_finetuning", "evaluate", "infer", output_dir=tmp_path / "evaluated", **common)
     evaluated = (tmp_path / "evaluated/predictions.csv").read_bytes()
     assert evaluated == (finetuned / "predictions.csv").read_bytes()
+    evaluation = (tmp_path / "evaluated/evaluation.csv").read_bytes()
+    assert evaluation == (finetuned / "evaluation.csv").read_bytes()
+    # a set of test images alone is judged at the thresholds of the run
+    external = {"dataset_dir": images, "labels": images / "labels.csv", "fractions": [0, 0, 1], "splits": ["test"]}
+    run("resnet_finetuning", "evaluate", "infer", output_dir=tmp_path / "external", **external, **common)
+    rows = pd.read_csv(tmp_path / "external/evaluation.csv").set_index("label")
+    thresholds = json.loads((finetuned / "thresholds.json").read_text())["thresholds"]
+    assert (rows.loc["finding", "images"], rows.loc["finding", "threshold"]) == (60, thresholds["finding"])
+    assert not (tmp_path / "external/thresholds.json").exists()
     run("resnet_finetuning", "inference", "infer", output_dir=tmp_path / "inferred", dataset_dir=images, **common)
     scores = pd.read_csv(tmp_path / "inferred/predictions.csv").set_index("image")
     expected = pd.read_csv(finetuned / "predictions.csv").set_index("image")["finding_score"]
-    assert scores.columns.tolist() == ["patient", "split", "finding_score", "odd_score"]
+    decided = ["finding_positive", "odd_positive"]
+    assert scores.columns.tolist() == ["patient", "split", "finding_score", "odd_score", *decided]
+    assert (scores["finding_positive"] == (scores["finding_score"] >= thresholds["finding"])).all()
     np.testing.assert_allclose(scores.loc[expected.index, "finding_score"], expected, atol=1e-6)
 
 
@@ -333,8 +353,18 @@ def test_multi_class_scores_sum_to_one(images, tmp_path):
         "output_dir": tmp_path / "run",
     }
     run("vit_finetuning", "train", dataset_dir=images, **{**SMALL, "backbone": "vit_tiny_patch16_224", **overrides})
-    scores = pd.read_csv(tmp_path / "run/predictions.csv")[["covid_score", "normal_score"]]
+    table = pd.read_csv(tmp_path / "run/predictions.csv")
+    scores = table[["covid_score", "normal_score"]]
     np.testing.assert_allclose(scores.sum(axis=1), 1, atol=1e-5)
+    evaluation = pd.read_csv(tmp_path / "run/evaluation.csv").set_index(["split", "label"])
+    right = (scores["covid_score"] >= scores["normal_score"]) == table["covid_true"]
+    assert evaluation.loc[("test", "macro"), "class_accuracy"] == pytest.approx(right[table["split"] == "test"].mean())
+    common = {"checkpoint": tmp_path / "run/model.pt", "device": "cpu", "num_workers": 0, "dataset_dir": images}
+    run("vit_finetuning", "inference", "infer", output_dir=tmp_path / "inferred", **common)
+    inferred = pd.read_csv(tmp_path / "inferred/predictions.csv")
+    assert inferred.columns.tolist()[3:] == ["covid_score", "normal_score", "class"]
+    highest = np.where(inferred["covid_score"] >= inferred["normal_score"], "covid", "normal")
+    assert (inferred["class"] == highest).all()
 
 
 def test_problems_leave_before_anything_is_written(tmp_path, images, capsys):
@@ -484,3 +514,5 @@ def test_a_package_holds_no_data(finetuned, tmp_path, monkeypatch):
     assert entries == ["LICENSE", "configs", "docs", "models"]
     settings = json.loads((tmp_path / "package/models/settings.json").read_text())["settings"]
     assert not {"dataset_dir", "labels", "checkpoint"} & settings.keys()
+    thresholds = (tmp_path / "package/models/thresholds.json").read_bytes()
+    assert thresholds == (finetuned / "thresholds.json").read_bytes()

@@ -15,10 +15,11 @@ from __future__ import annotations
 
 from monai_ssl.handlers.early_stop import EarlyStop
 from monai_ssl.handlers.epoch_seeding import EpochSeeding
+from monai_ssl.handlers.evaluation_saver import EvaluationSaver
 from monai_ssl.handlers.first_batch_picture import FirstBatchPicture
 from monai_ssl.handlers.freeze import Freeze
 from monai_ssl.handlers.metrics_recorder import MetricsRecorder
-from monai_ssl.handlers.model_saver import ModelSaver, better
+from monai_ssl.handlers.model_saver import ModelSaver, better, lower
 from monai_ssl.handlers.optimizer_steps import OpenQueue, StepSchedule
 from monai_ssl.handlers.output_savers import EmbeddingSaver, PredictionSaver
 from monai_ssl.handlers.probes import Probes
@@ -30,6 +31,7 @@ __all__ = [
     "EarlyStop",
     "EmbeddingSaver",
     "EpochSeeding",
+    "EvaluationSaver",
     "FirstBatchPicture",
     "Freeze",
     "MetricsRecorder",
@@ -42,4 +44,5 @@ __all__ = [
     "RunProgress",
     "StepSchedule",
     "better",
+    "lower",
 ]

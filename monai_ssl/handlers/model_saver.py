@@ -25,7 +25,7 @@ from torch import nn
 
 from monai_ssl.files import atomic_path
 
-__all__ = ["ModelSaver", "better", "save_tensors"]
+__all__ = ["ModelSaver", "better", "lower", "save_tensors"]
 
 
 class ModelSaver:
@@ -67,6 +67,11 @@ def better(current: float, best: float) -> bool:
     Anything beats NaN, which no comparison would replace; where validation has no AUC at all, the last model is kept.
     """
     return current > best or math.isnan(best)
+
+
+def lower(current: float, best: float) -> bool:
+    """Whether a metric is lower than the best so far, for a loss; anything beats NaN."""
+    return current < best or math.isnan(best)
 
 
 def save_tensors(path: str | os.PathLike, content: dict[str, Any]) -> None:

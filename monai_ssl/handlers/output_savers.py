@@ -16,7 +16,7 @@ from __future__ import annotations
 import logging
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -74,24 +74,50 @@ class PredictionSaver(_OutputSaver):
     Args:
         path: of the table.
         label_names: one per score.
-        labelled: whether the items have labels; without them there are no `_true` columns.
+        labelled: whether the items have labels, NaN where unknown, which gives an empty cell; without labels there are
+            no `_true` columns.
+        thresholds: by label; for each a column `<label>_positive` follows, 1 when score >= threshold, else 0, empty
+            where the threshold is NaN.
+        task: `multiclass` has a column `class`, the label with the highest score, in their place.
     """
 
-    def __init__(self, path: str | os.PathLike, label_names: Sequence[str], labelled: bool = True) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike,
+        label_names: Sequence[str],
+        labelled: bool = True,
+        thresholds: Mapping[str, float] | None = None,
+        task: str = "multilabel",
+    ) -> None:
         super().__init__(path)
         self.label_names, self.labelled = list(label_names), labelled
+        self.thresholds, self.task = thresholds, task
 
     def _row(self, item: dict[str, Any], pred: np.ndarray) -> tuple:
-        return item["id"], item["patient"], item["split"], np.asarray(item["label"]), pred
+        return item["id"], item["patient"], item["split"], np.asarray(item["label"], np.float64), pred
 
     def _save(self, rows: list[tuple]) -> None:
         keys = [row[:3] for row in rows]
         table = pd.DataFrame(keys, columns=["image", "patient", "split"], dtype=str)
         for column, name in enumerate(self.label_names):
             if self.labelled:
-                table[f"{name}_true"] = [int(row[3][column]) for row in rows]
+                table[f"{name}_true"] = pd.array([row[3][column] for row in rows], dtype="Int64")
             table[f"{name}_score"] = [float(row[4][column]) for row in rows]
-        write_table(self.path, table)
+        write_table(self.path, table.assign(**self._decisions(table)))
+
+    def _decisions(self, table: pd.DataFrame) -> dict[str, Any]:
+        if self.thresholds is None:
+            return {}
+        if self.task == "multiclass":
+            highest = table[[f"{name}_score" for name in self.label_names]].to_numpy().argmax(axis=1)
+            return {"class": np.array(self.label_names)[highest]}
+        decided = {}
+        for name in self.label_names:
+            if name in self.thresholds:
+                at = self.thresholds[name]
+                positive = np.where(np.isfinite(at), table[f"{name}_score"] >= at, np.nan)
+                decided[f"{name}_positive"] = pd.array(positive, dtype="Int64")
+        return decided
 
 
 class EmbeddingSaver(_OutputSaver):

@@ -9,7 +9,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Metrics with honest intervals: exact AUC, bootstrap by patient, paired comparison, correction."""
+"""Metrics with honest intervals: exact AUC, bootstrap by patient, paired comparison; thresholds, calibration."""
 
 from __future__ import annotations
 
@@ -17,14 +17,18 @@ from typing import TYPE_CHECKING, Any
 
 from monai_ssl.metrics.auc import roc_auc
 from monai_ssl.metrics.bootstrap import BootstrapResult, Comparison, bootstrap_auc, compare_auc, paired_p_value
+from monai_ssl.metrics.calibration import calibration_error, calibration_line, reliability_curve
 from monai_ssl.metrics.compare import MACRO, ModelRedraws, compare, redraw_models
+from monai_ssl.metrics.evaluation import evaluate_predictions, validation_thresholds
 from monai_ssl.metrics.predictions import AlignedPredictions, align_predictions
 from monai_ssl.metrics.probe_auc import knn_auc, linear_auc
 from monai_ssl.metrics.redraws import redraw_counts
 from monai_ssl.metrics.roc import RocBand, roc_bands
+from monai_ssl.metrics.thresholds import youden_thresholds
 
 if TYPE_CHECKING:
     from monai_ssl.metrics.macro_auc import MacroROCAUC
+    from monai_ssl.metrics.selection import MeanAccuracy, MeanLoss
 
 __all__ = [
     "MACRO",
@@ -32,25 +36,38 @@ __all__ = [
     "BootstrapResult",
     "Comparison",
     "MacroROCAUC",
+    "MeanAccuracy",
+    "MeanLoss",
     "ModelRedraws",
     "RocBand",
     "align_predictions",
     "bootstrap_auc",
+    "calibration_error",
+    "calibration_line",
     "compare",
     "compare_auc",
+    "evaluate_predictions",
     "knn_auc",
     "linear_auc",
     "paired_p_value",
     "redraw_counts",
     "redraw_models",
+    "reliability_curve",
     "roc_auc",
     "roc_bands",
+    "validation_thresholds",
+    "youden_thresholds",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    if name == "MacroROCAUC":  # of MONAI, which takes seconds to import, and no table of predictions needs it
+    # of MONAI, which takes seconds to import, and no table of predictions needs it
+    if name == "MacroROCAUC":
         from monai_ssl.metrics.macro_auc import MacroROCAUC
 
         return MacroROCAUC
+    if name in ("MeanAccuracy", "MeanLoss"):
+        from monai_ssl.metrics import selection
+
+        return getattr(selection, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

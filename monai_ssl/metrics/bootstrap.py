@@ -93,7 +93,7 @@ def bootstrap_auc(
     AUC with its 95 % bootstrap interval, label by label.
 
     Args:
-        labels: (N,) or (N, L), 0 or 1.
+        labels: (N,) or (N, L), 0, 1 or NaN: unknown, and the image is left out for that label.
         scores: the same shape, finite.
         redraws: how many, >= 1; 1000 or more for an interval to publish.
         groups: (N,) patient of each image. Patients are then redrawn with all their images; images of one patient are
@@ -133,7 +133,7 @@ def compare_auc(
     Paired comparison of two models on the same images: the same redraws serve both.
 
     Args:
-        labels: (N,) or (N, L), 0 or 1.
+        labels: (N,) or (N, L), 0, 1 or NaN: unknown, and the image is left out for that label.
         scores_a: the first model's scores, the same shape.
         scores_b: the second model's.
         redraws: how many, >= 1; the smallest p-value possible is 1 / (redraws + 1).

@@ -48,11 +48,12 @@ def compare(
 
     Patients are redrawn where the table names them, else images; the column `unit` says which. Redraws that lack a
     class of a label are left out of its interval and p-value and counted in `left_out`. With several labels a row
-    "macro" holds the mean over those that have both classes; it needs redraws that are valid for all of them.
+    "macro" holds the mean over those that have both classes; it needs redraws that are valid for all of them. An image
+    whose `_true` cell is empty is left out for that label, and its counts tell of the others.
 
     Args:
         predictions: a predictions table per model, in the order wanted: `image, patient, split` and a pair of columns
-            `<label>_true` (0 or 1), `<label>_score` per label. Two models at least.
+            `<label>_true` (0, 1 or empty), `<label>_score` per label. Two models at least.
         metrics: "auc" is the only one so far.
         redraws: how many.
         seed: of the redraws, which all models share.
@@ -176,11 +177,12 @@ class ModelRedraws:
 
     def _counts(self, label: int) -> dict[str, object]:
         data = self.data
-        positives = data.truth.sum() if label == len(data.labels) else data.truth[:, label].sum()
+        truth = data.truth if label == len(data.labels) else data.truth[:, [label]]
+        known = np.isfinite(truth).any(axis=1)
         return {
-            "images": len(data.images),
-            "patients": None if data.patients is None else len(set(data.patients)),
-            "positives": int(positives),
+            "images": int(known.sum()),
+            "patients": None if data.patients is None else len(set(data.patients[known])),
+            "positives": int((truth == 1).sum()),
             "unit": data.unit,
             "redraws": len(self.samples),
             "left_out": int(np.isnan(self.samples[:, 0, label]).sum()),

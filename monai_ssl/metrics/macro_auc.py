@@ -29,7 +29,8 @@ class MacroROCAUC(ROCAUCMetric):
     ROC AUC averaged over those labels that have both classes; NaN when none has.
 
     MONAI's macro average is NaN as soon as one label lacks a class, which happens in every small validation split with
-    rare labels, and then no model is ever "the best". Everything else is :py:class:`monai.metrics.ROCAUCMetric`.
+    rare labels, and then no model is ever "the best". A NaN label is unknown, and left out for that label. Everything
+    else is :py:class:`monai.metrics.ROCAUCMetric`.
 
     Example:
         >>> metric = MacroROCAUC()

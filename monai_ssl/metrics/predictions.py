@@ -21,7 +21,7 @@ import pandas as pd
 
 from monai_ssl.metrics.auc import check_predictions
 
-__all__ = ["AlignedPredictions", "align_predictions"]
+__all__ = ["AlignedPredictions", "align_predictions", "label_names", "truth_and_scores"]
 
 _TRUE, _SCORE = "_true", "_score"
 
@@ -36,7 +36,7 @@ class AlignedPredictions:
         labels: L names.
         images: (N,) text ids, sorted.
         patients: (N,) text ids, or None where the tables name none.
-        truth: (N, L) 0 or 1.
+        truth: (N, L) float64, 0, 1 or NaN where unknown.
         scores: (M, N, L).
     """
 
@@ -58,8 +58,9 @@ def align_predictions(predictions: Mapping[str, pd.DataFrame], split: str = "tes
     Check prediction tables one by one, then against the first, and bring them into one order.
 
     Args:
-        predictions: tables `image, patient, split, <label>_true, <label>_score ...` by model name. The ids are text:
-            read them with `monai_ssl.files.read_table(path, text=("image", "patient", "split"))`.
+        predictions: tables `image, patient, split, <label>_true, <label>_score ...` by model name; a `_true` cell may
+            be empty, for unknown. The ids are text: read them with
+            `monai_ssl.files.read_table(path, text=("image", "patient", "split"))`.
         split: rows to keep.
 
     Raises:
@@ -81,20 +82,31 @@ def align_predictions(predictions: Mapping[str, pd.DataFrame], split: str = "tes
         problems += _differences(first_name, first, model, rows)
     if problems:
         raise ValueError("the predictions cannot be used:\n  " + "\n  ".join(problems))
-    labels = _labels(first)
+    labels = label_names(first)
     patients = _patients(first)
     return AlignedPredictions(
         models=list(kept),
         labels=labels,
         images=first.index.to_numpy(),
         patients=None if patients is None else patients.to_numpy(),
-        truth=first[[name + _TRUE for name in labels]].to_numpy().astype(np.int64),
-        scores=np.stack([rows[[name + _SCORE for name in labels]].to_numpy(np.float64) for rows in kept.values()]),
+        truth=truth_and_scores(first, labels)[0],
+        scores=np.stack([truth_and_scores(rows, labels)[1] for rows in kept.values()]),
     )
 
 
+def label_names(table: pd.DataFrame) -> list[str]:
+    """The labels of a predictions table: those with a column `<label>_true`."""
+    return [str(name)[: -len(_TRUE)] for name in table.columns if str(name).endswith(_TRUE)]
+
+
+def truth_and_scores(table: pd.DataFrame, labels: list[str]) -> tuple[np.ndarray, np.ndarray]:
+    """The truth, NaN where its cell is empty, and the scores of a predictions table, (N, L) float64 each."""
+    truth, scores = ([name + end for name in labels] for end in (_TRUE, _SCORE))
+    return table[truth].to_numpy(np.float64, na_value=np.nan), table[scores].to_numpy(np.float64, na_value=np.nan)
+
+
 def _table_problems(table: pd.DataFrame, split: str) -> list[str]:
-    labels = _labels(table)
+    labels = label_names(table)
     missing = [name for name in ("image", "split") if name not in table.columns]
     missing += [name + _SCORE for name in labels if name + _SCORE not in table.columns]
     if missing or not labels:
@@ -123,7 +135,7 @@ def _table_problems(table: pd.DataFrame, split: str) -> list[str]:
 
 def _differences(name_a: str, first: pd.DataFrame, name_b: str, second: pd.DataFrame) -> list[str]:
     problems = []
-    labels = [set(_labels(first)), set(_labels(second))]
+    labels = [set(label_names(first)), set(label_names(second))]
     images = [set(first.index), set(second.index)]
     for what, (in_a, in_b) in (("labels", labels), ("images", images)):
         for name, other, alone in ((name_a, name_b, in_a - in_b), (name_b, name_a, in_b - in_a)):
@@ -132,7 +144,8 @@ def _differences(name_a: str, first: pd.DataFrame, name_b: str, second: pd.DataF
     common = first.index.intersection(second.index)
     one, two = first.loc[common], second.loc[common]
     for label in sorted(labels[0] & labels[1]):
-        differs = one[label + _TRUE].astype(int) != two[label + _TRUE].astype(int)
+        truths = [truth_and_scores(rows, [label])[0][:, 0] for rows in (one, two)]
+        differs = ~np.equal(*truths) & ~np.isnan(truths).all(axis=0)
         if differs.any():
             problems.append(
                 f"label {label} of {differs.sum()} images differs between {name_a} and {name_b}, such as "
@@ -147,10 +160,6 @@ def _differences(name_a: str, first: pd.DataFrame, name_b: str, second: pd.DataF
             f"{len(moved)} images have other patients in {name_a} than in {name_b}, such as {_first(moved)}"
         )
     return problems
-
-
-def _labels(table: pd.DataFrame) -> list[str]:
-    return [str(name)[: -len(_TRUE)] for name in table.columns if str(name).endswith(_TRUE)]
 
 
 def _named(table: pd.DataFrame) -> pd.Series:

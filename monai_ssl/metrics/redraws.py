@@ -68,7 +68,7 @@ def redraw_auc(
     Scores are sorted once; a redraw is then one pass over its counts in that order, with exact integer rank sums.
 
     Args:
-        labels: (N, L) of 0 and 1.
+        labels: (N, L) of 0, 1 and NaN; an image whose label is unknown is drawn, and counts for nothing there.
         scores: (M, N, L) of M models, finite.
         redraws: R.
         groups: (N,) or None.
@@ -78,10 +78,8 @@ def redraw_auc(
         (R, M, L) float64, NaN where the redraw lacks a class of the label.
     """
     models, images, columns = scores.shape
-    order = np.ascontiguousarray(scores.argsort(axis=1, kind="stable").transpose(0, 2, 1).astype(np.int32))
-    ranked = np.take_along_axis(scores.transpose(0, 2, 1), order, axis=2)
-    tie_ends = np.ones((models, columns, images), np.bool_)
-    tie_ends[..., :-1] = ranked[..., 1:] != ranked[..., :-1]
+    known = [np.flatnonzero(np.isfinite(column)) for column in labels.T]
+    rankings = [[_ranking(model[:, column], known[column]) for column in range(columns)] for model in scores]
     positive = np.ascontiguousarray(labels.T == 1)
     samples = np.empty((redraws, models, columns))
     start = 0
@@ -89,11 +87,16 @@ def redraw_auc(
         block = samples[start : start + counts.shape[1]]
         for model in range(models):
             for column in range(columns):
-                block[:, model, column] = _weighted_auc(
-                    order[model, column], tie_ends[model, column], positive[column], counts
-                )
+                block[:, model, column] = _weighted_auc(*rankings[model][column], positive[column], counts)
         start += counts.shape[1]
     return samples
+
+
+def _ranking(scores: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rows by rising score, and which of them is the last of its score."""
+    order = rows[scores[rows].argsort(kind="stable")].astype(np.int32)
+    ranked = scores[order]
+    return order, np.append(ranked[1:] != ranked[:-1], True)
 
 
 @numba.njit(cache=True, nogil=True)

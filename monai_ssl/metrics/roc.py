@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from monai_ssl.metrics.auc import check_predictions
+from monai_ssl.metrics.auc import check_predictions, one_class
 from monai_ssl.metrics.bootstrap import percentile_interval
 from monai_ssl.metrics.redraws import redraw_counts
 
@@ -62,7 +62,7 @@ def roc_bands(
     AUC. Redraws that lack a class of a label are left out of its band, and of the mean's.
 
     Args:
-        labels: (N,) or (N, L), 0 or 1.
+        labels: (N,) or (N, L), 0, 1 or NaN: unknown, and the image is left out for that label.
         scores: the same shape, finite.
         redraws: how many.
         groups: (N,) patient of each image, or None to redraw images.
@@ -82,7 +82,7 @@ def roc_bands(
     See Fawcett 2006, section 9 (vertical averaging), https://doi.org/10.1016/j.patrec.2005.10.010.
     """
     truth, values = check_predictions(labels, scores)
-    usable = [c for c in range(truth.shape[1]) if 0 < truth[:, c].sum() < len(truth)]
+    usable = np.flatnonzero(~one_class(truth)).tolist()
     curves = {c: _Curve(truth[:, c], values[:, c]) for c in usable}
     samples = np.empty((redraws, len(usable), len(_GRID)))
     start = 0
@@ -102,14 +102,14 @@ def roc_bands(
 
 
 class _Curve:
-    def __init__(self, positive: np.ndarray, scores: np.ndarray) -> None:
-        self.order = np.argsort(-scores, kind="stable")
-        self.positive = positive[self.order][:, None]
+    def __init__(self, labels: np.ndarray, scores: np.ndarray) -> None:
+        known = np.flatnonzero(np.isfinite(labels))
+        self.order = known[np.argsort(-scores[known], kind="stable")]
+        self.positive = (labels[self.order] == 1)[:, None]
         ranked = scores[self.order]
         self.ends = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True))
 
-    def rates(self, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        drawn = counts[self.order]
+    def rates(self, drawn: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         hits = np.cumsum(drawn * self.positive, axis=0)[self.ends]
         alarms = np.cumsum(drawn, axis=0)[self.ends] - hits
         with np.errstate(invalid="ignore"):
@@ -120,7 +120,7 @@ class _Curve:
         return np.insert(fpr[:, 0], 0, 0.0), np.insert(tpr[:, 0], 0, 0.0)
 
     def on_grid(self, counts: np.ndarray) -> np.ndarray:
-        fpr, tpr = self.rates(counts)
+        fpr, tpr = self.rates(counts[self.order])
         start = np.zeros(1)
         on_grid = np.full((counts.shape[1], len(_GRID)), np.nan)
         for redraw in range(counts.shape[1]):

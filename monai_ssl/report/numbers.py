@@ -115,13 +115,16 @@ def package_versions(packages: Iterable[str]) -> dict[str, str]:
 
 def _label(result: ModelRedraws, column: int) -> dict[str, Any]:
     data = result.data
-    positive = data.truth[:, column] == 1
+    positive, negative = data.truth[:, column] == 1, data.truth[:, column] == 0
     return {
         "label": data.labels[column],
         "positives": int(positive.sum()),
-        "negatives": int((~positive).sum()),
+        "negatives": int(negative.sum()),
+        "unknown": int((~positive & ~negative).sum()),
         "patients_with": None if data.patients is None else len(set(data.patients[positive])),
-        "patients_without": None if data.patients is None else len(set(data.patients) - set(data.patients[positive])),
+        "patients_without": None
+        if data.patients is None
+        else len(set(data.patients[negative]) - set(data.patients[positive])),
     }
 
 

@@ -166,6 +166,9 @@ def _of_the_images(numbers: dict[str, Any]) -> Iterable[str]:
             f"{listed(empty)} {verb} one class only in the {numbers['split']} split: no AUC is defined, the cells are "
             "empty and the mean leaves them out."
         )
+    unknown = [f"{row['label']} ({row['unknown']})" for row in labels if row["unknown"]]
+    if unknown:
+        yield f"Unknown in some images, which are left out for that label alone: {listed(unknown)}."
     few = [row for row in labels if 0 < min(row["positives"], row["negatives"]) < _FEW_CASES]
     if few:
         named = listed([_rarer(row) for row in few])

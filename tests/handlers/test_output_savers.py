@@ -53,6 +53,27 @@ def test_unlabelled_predictions_have_scores_only(tmp_path):
     assert pd.read_csv(tmp_path / "predictions.csv").columns.tolist()[3:] == ["a_score", "b_score"]
 
 
+def test_an_unknown_label_is_an_empty_cell(tmp_path, monkeypatch):
+    monkeypatch.setitem(ITEMS[0], "label", torch.tensor([float("nan"), 1.0]))
+    evaluate(PredictionSaver(tmp_path / "predictions.csv", ["a", "b"]))
+    cells = pd.read_csv(tmp_path / "predictions.csv", dtype=str, keep_default_na=False)
+    assert cells["a_true"].tolist() == ["0", "1", "0", ""]
+    assert cells["b_true"].tolist() == ["1", "1", "1", "1"]
+
+
+def test_thresholds_decide(tmp_path):
+    thresholds = {"a": float(np.float32(0.2)), "b": float("nan")}
+    evaluate(PredictionSaver(tmp_path / "predictions.csv", ["a", "b"], labelled=False, thresholds=thresholds))
+    cells = pd.read_csv(tmp_path / "predictions.csv", dtype=str, keep_default_na=False)
+    assert cells.columns.tolist()[3:] == ["a_score", "b_score", "a_positive", "b_positive"]
+    assert cells["a_positive"].tolist() == ["0", "0", "1", "1"]
+    assert cells["b_positive"].tolist() == [""] * 4
+    evaluate(PredictionSaver(tmp_path / "classes.csv", ["a", "b"], False, {}, "multiclass"))
+    assert pd.read_csv(tmp_path / "classes.csv")["class"].tolist() == ["b", "b", "b", "b"]
+    evaluate(PredictionSaver(tmp_path / "none.csv", ["a", "b"], False, {}))
+    assert pd.read_csv(tmp_path / "none.csv").columns.tolist()[3:] == ["a_score", "b_score"]
+
+
 def test_embeddings_keep_their_slice(tmp_path):
     evaluate(EmbeddingSaver(tmp_path / "embeddings.npz"))
     with np.load(tmp_path / "embeddings.npz", allow_pickle=False) as content:

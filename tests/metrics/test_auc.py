@@ -28,10 +28,27 @@ def test_auc_equals_sklearn_with_ties(levels: int) -> None:
 
 
 def test_everything_wrong_is_named_at_once() -> None:
-    with pytest.raises(ValueError, match=r"2 labels are not 0 or 1 .*2\.0, nan.*1 of 4 scores"):
-        roc_auc([0, 1, 2, np.nan], [0.1, np.inf, 0.3, 0.4])
+    with pytest.raises(ValueError, match=r"2 labels are neither 0, 1 nor NaN .*2\.0, 3\.0.*1 of 4 scores"):
+        roc_auc([0, 1, 2, 3.0], [0.1, np.inf, 0.3, 0.4])
     with pytest.raises(ValueError, match=r"\(2,\) and \(3,\)"):
         roc_auc([0, 1], [0.1, 0.2, 0.3])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64])
+def test_an_unknown_label_leaves_its_image_out_for_that_label_only(dtype: type) -> None:
+    random = np.random.default_rng(1)
+    labels = np.where(random.random((200, 3)) < 0.3, np.nan, random.random((200, 3)) < 0.4)
+    labels[:, 2] = np.where(random.random(200) < 0.5, np.nan, 0)
+    scores = random.integers(9, size=(200, 3)).astype(dtype)
+    known = np.isfinite(labels)
+    expected = [roc_auc_score(labels[known[:, i], i], scores[known[:, i], i]) for i in range(2)]
+    np.testing.assert_allclose(roc_auc(labels, scores)[:2], expected, rtol=0, atol=1e-12)
+    assert np.isnan(roc_auc(labels, scores)[2])
+    metric = MacroROCAUC()
+    metric(torch.tensor(scores), torch.tensor(labels))
+    assert metric.aggregate() == pytest.approx(np.mean(expected), abs=1e-12)
+    empty = np.where(known[:, :2], labels[:, :2], None)  # as a table with an empty cell of whole numbers gives it
+    np.testing.assert_allclose(roc_auc(empty, scores[:, :2]), expected, rtol=0, atol=1e-12)
 
 
 def test_macro_metric_averages_over_labels_with_both_classes() -> None:

@@ -43,6 +43,22 @@ def test_samples_equal_a_plain_loop_over_expanded_redraws() -> None:
                     assert samples[redraw, model, label] == pytest.approx(expected, abs=1e-12)
 
 
+def test_redraws_with_unknown_labels_equal_those_of_the_known_images_with_the_same_counts() -> None:
+    labels, scores = _made_up()
+    random = np.random.default_rng(3)
+    truth = np.where(random.random(labels.shape) < 0.3, np.nan, labels)
+    groups = random.integers(20, size=90)
+    counts = _all_counts(90, 37, groups, 5)
+    samples = redraw_auc(truth, scores, 37, groups, 5)
+    for redraw in range(37):
+        for label in range(3):
+            drawn = np.repeat(np.arange(90), counts[:, redraw] * np.isfinite(truth[:, label]))
+            for model in range(2):
+                expected = roc_auc_score(truth[drawn, label], scores[model, drawn, label])
+                assert samples[redraw, model, label] == pytest.approx(expected, abs=1e-12)
+    np.testing.assert_array_equal(bootstrap_auc(truth, scores[0], 37, groups, 5).samples, samples[:, 0])
+
+
 def test_image_redraws_keep_the_size_and_draw_evenly() -> None:
     counts = _all_counts(50, 400)
     np.testing.assert_array_equal(counts.sum(axis=0), 50)

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import false_discovery_control
+from sklearn.metrics import roc_auc_score
 
 from monai_ssl.metrics import MACRO, align_predictions, bootstrap_auc, compare, compare_auc, redraw_models
 
@@ -78,6 +79,23 @@ def test_one_class_label_is_empty_and_left_out_of_the_macro_and_of_q() -> None:
     tested = frame.drop("L1")
     assert frame.loc[MACRO, "value_a"] == pytest.approx(frame.loc[["L0", "L2"], "value_a"].mean())
     np.testing.assert_allclose(tested["q_value"], false_discovery_control(tested["p_value"]))
+
+
+def test_images_with_an_empty_truth_are_left_out_for_that_label_and_the_counts_say_so() -> None:
+    tables = {"a": _table(1), "b": _table(2)}
+    for table in tables.values():
+        table["L1_true"] = table["L1_true"].astype("Int64")  # as empty cells of whole numbers may be read
+        table.loc[table["image"].str.lstrip("v").isin(["000", "001", "002", "010"]), "L1_true"] = pd.NA
+    rows = compare(tables, redraws=40).set_index("label")
+    test = tables["a"][(tables["a"]["split"] == "test") & tables["a"]["L1_true"].notna()]
+    assert rows.loc[["L0", "L1", MACRO], "images"].tolist() == [60, 56, 60]
+    assert rows.loc[["L0", "L1", MACRO], "patients"].tolist() == [20, 19, 20]
+    assert rows.loc["L1", "positives"] == test["L1_true"].sum()
+    assert rows.loc["L1", "value_a"] == pytest.approx(roc_auc_score(test["L1_true"].astype(int), test["L1_score"]))
+    assert rows.loc["L0", "value_a"] == compare({"a": _table(1), "b": _table(2)}, redraws=40)["value_a"][0]
+    tables["b"].loc[tables["b"]["image"] == "010", "L1_true"] = 1
+    with pytest.raises(ValueError, match="label L1 of 1 images differs between a and b, such as 010"):
+        compare(tables)
 
 
 def test_one_model_alone_has_intervals_and_no_pairs() -> None:

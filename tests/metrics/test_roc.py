@@ -30,6 +30,16 @@ def test_curves_equal_sklearn() -> None:
         assert auc(band.fpr, band.tpr) == pytest.approx(roc_auc_score(_LABELS[:, label], _SCORES[:, label]), abs=1e-12)
 
 
+def test_an_unknown_label_leaves_its_image_out_of_that_curve() -> None:
+    known = np.random.default_rng(1).random((70, 3)) < 0.7
+    bands = roc_bands(np.where(known, _LABELS, np.nan), _SCORES, redraws=20)
+    for label, band in enumerate(bands[:3]):
+        rows = known[:, label]
+        fpr, tpr, _ = roc_curve(_LABELS[rows, label], _SCORES[rows, label], drop_intermediate=False)
+        np.testing.assert_allclose(band.fpr, fpr)
+        np.testing.assert_allclose(band.tpr, tpr)
+
+
 def test_band_is_the_percentiles_of_sklearn_curves_over_the_same_redraws() -> None:
     groups = np.arange(70) // 2
     band = roc_bands(_LABELS[:, 0], _SCORES[:, 0], redraws=50, groups=groups, seed=4)[0]

@@ -20,7 +20,14 @@ from monai_ssl.report.words import caveats, decimals, dropped_text, p_text, summ
 
 def _numbers(**changes: Any) -> dict[str, Any]:
     interval = {"value": 0.85, "low": 0.82, "high": 0.88, "left_out": 0}
-    label = {"label": "nodule", "positives": 400, "negatives": 600, "patients_with": 90, "patients_without": 110}
+    label = {
+        "label": "nodule",
+        "positives": 400,
+        "negatives": 600,
+        "unknown": 0,
+        "patients_with": 90,
+        "patients_without": 110,
+    }
     models = [interval | {"model": name, "label": "nodule"} for name in ("a", "b")]
     pair = {"model_a": "a", "model_b": "b", "label": "nodule", "difference": 0.05, "low": 0.01, "high": 0.09}
     runs = [{"name": name, "finished": True} for name in ("a", "b")]
@@ -83,6 +90,10 @@ _MODEL = _numbers()["models"][0]
         ({"unit": "image", "patients": None}, "The tables name no patients"),
         ({"patients_in_other_splits": 3}, "3 patients of the test split also occur in another split"),
         ({"labels": [_LABEL | {"positives": 29}]}, "Few cases: nodule has 29 positive images of 90 patients"),
+        (
+            {"labels": [_LABEL | {"unknown": 7}]},
+            "Unknown in some images, which are left out for that label alone: nodule (7)",
+        ),
         ({"labels": [_LABEL | {"negatives": 5}]}, "Few cases: nodule has 5 negative images"),
         ({"labels": [_LABEL | {"positives": 0}]}, "nodule has one class only in the test split"),
         ({"models": [_MODEL | {"high": 0.93}]}, "Wide intervals: up to 0.110"),
