@@ -16,6 +16,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from monai.utils import ensure_tuple
+
 __all__ = ["is_whole", "number_problems"]
 
 _LEAST_WHOLE = {
@@ -25,7 +27,7 @@ _LEAST_WHOLE = {
     **{"freeze_prototypes_iterations": 0, "sinkhorn_iterations": 1, "probe_every": 0},
     **{"freeze_epochs": 0, "patience": 1, "folds": 2, "fold": 0, "subset_seed": 0},
 }
-_ABOVE_0 = ("learning_rate", "std", "temperature", "epsilon")
+_ABOVE_0 = ("learning_rate", "temperature", "epsilon")
 _AT_LEAST_0 = (
     *("checkpoint_minutes", "weight_decay", "warmup_epochs", "brightness", "contrast"),
     *("head_learning_rate", "rotation", "zoom"),
@@ -60,8 +62,11 @@ def number_problems(settings: dict[str, Any]) -> list[str]:
     for name in ("train_fraction", "layer_decay"):
         if not 0 < _number(settings.get(name, 1)) <= 1:
             wrong[name] = "a number above 0 to 1"
-    if math.isnan(_number(settings.get("mean", 0))):
-        wrong["mean"] = "a number"
+    for name, least, range_ in (("mean", -math.inf, "a number"), ("std", 0.0, "a number above 0")):
+        if not all(_number(value) > least for value in ensure_tuple(settings.get(name, 1))):
+            wrong[name] = range_
+        elif len(ensure_tuple(settings.get(name, 1))) not in (1, settings.get("in_channels", 1)):
+            wrong[name] = f"{range_}, or one for each of the {settings['in_channels']} channels"
     if "learning_rate" in settings and "learning_rate" not in wrong:
         peak = settings["learning_rate"]
         for name in ("start_lr", "final_lr"):
