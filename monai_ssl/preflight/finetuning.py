@@ -21,6 +21,8 @@ from monai_ssl.preflight.numbers import is_whole
 
 __all__ = ["finetuning_problems"]
 
+_CHOICES = ("auc", "accuracy", "loss")  # the metrics that both bundles have
+
 
 def finetuning_problems(data: FinetuningData, settings: dict[str, Any]) -> list[str]:
     """
@@ -36,6 +38,8 @@ def finetuning_problems(data: FinetuningData, settings: dict[str, Any]) -> list[
         problems.append(
             f"--trained_layers must be all, head, or how many of the last layers to train besides it, got {layers!r}"
         )
+    if (choice := settings.get("select_by", "auc")) not in _CHOICES:
+        problems.append(f"--select_by must be {', '.join(_CHOICES[:-1])} or {_CHOICES[-1]}, got {choice!r}")
     if (fold := settings.get("fold", 0)) and settings.get("folds") is None:
         problems.append(f"--fold {fold} is given without --folds; give the number of folds too")
     if not data.problems and settings.get("task") in TASKS:
