@@ -27,7 +27,7 @@ __all__ = ["data_checksum"]
 def data_checksum(dataset_dir: str | os.PathLike) -> str:
     """
     A checksum of a data set: of a slice store's `store.json` and `slices.csv`, which holds a hash of every slice; of
-    a folder of images its listing, with names and sizes.
+    a folder of images, or one file with all of them, the names and sizes.
 
     Args:
         dataset_dir: a slice store or a folder of images.
@@ -44,8 +44,10 @@ def data_checksum(dataset_dir: str | os.PathLike) -> str:
         if (root / "store.json").is_file():
             lines = [f"{name} {file_checksum(root / name)}" for name in ("store.json", "slices.csv")]
         else:
-            files = map(Path, list_images(root)["file"])
-            lines = [f"{relative_name(file, root)} {file.stat().st_size}" for file in files]
+            files = map(Path, list_images(root)["file"].unique())
+            lines = [
+                f"{file.name if file == root else relative_name(file, root)} {file.stat().st_size}" for file in files
+            ]
     except (OSError, ValueError):
         return ""
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()

@@ -20,13 +20,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from monai_ssl.data.array_images import npz_images, with_slices
 from monai_ssl.data.labels import label_columns
 from monai_ssl.data.slice_store import SliceStore
+from monai_ssl.data.slicing_state import STATE_FILE
 from monai_ssl.data.volume import relative_name
 
 __all__ = ["ImageData", "list_images"]
 
-_SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp"}
+_SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".npy"}
 
 
 def list_images(dataset_dir: str | os.PathLike) -> pd.DataFrame:
@@ -34,19 +36,25 @@ def list_images(dataset_dir: str | os.PathLike) -> pd.DataFrame:
     The images of a data set.
 
     Args:
-        dataset_dir: a slice store (its kept slices), or a folder with image files at any depth.
+        dataset_dir: a slice store (its kept slices), a folder with image files at any depth, also `.npy` volumes (N, H,
+            W) as MRNet has them, or a `.npz` of MedMNIST.
 
     Returns:
-        Columns `image` (slice id, or path relative to the folder), `patient` (empty where unknown), `file` and `row`
-        (position in a volume of a store, else -1), in a fixed order.
+        Columns `image` (slice id, path relative to the folder, that with `#row` for a slice of a volume, or
+        `train/row` and so on in a `.npz`), `patient` (empty where unknown), `file` and `row` (position in a volume or
+        `.npz`, else -1), in a fixed order.
 
     Raises:
         FileNotFoundError: when the folder is absent.
         ValueError: when it is neither a finished store nor holds images.
     """
     root = Path(dataset_dir)
+    if root.suffix == ".npz" and root.is_file():
+        return npz_images(root)
     if not root.is_dir():
         raise FileNotFoundError(f"{root}: no such folder; --dataset_dir is a slice store or a folder of images")
+    if (root / STATE_FILE).is_file():
+        raise ValueError(f"{root}: slicing into this store is not finished; go on with the same command")
     if (root / "store.json").is_file():
         kept = SliceStore.open(root).kept
         files = [str(root / file) for file in kept["file"]]
@@ -60,8 +68,8 @@ def list_images(dataset_dir: str | os.PathLike) -> pd.DataFrame:
             f"{root}: neither a slice store (no store.json) nor a folder of images ({', '.join(sorted(_SUFFIXES))}); "
             "make a store with: python -m monai_ssl slice INPUT OUTPUT"
         )
-    names = [relative_name(path, root) for path in paths]
-    return pd.DataFrame({"image": names, "patient": "", "file": [str(path) for path in paths], "row": -1})
+    names = [(relative_name(path, root), str(path), -1) for path in paths]
+    return with_slices(pd.DataFrame(names, columns=["image", "file", "row"]).assign(patient=""))
 
 
 class ImageData:

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from monai_ssl.data.labels import read_labels
+from monai_ssl.data.labels import read_unsettled, settle
 from monai_ssl.data.slice_store import SliceStore
 from monai_ssl.data.splits import SPLITS, check_fractions, fold_by_patient, split_by_patient
 
@@ -37,26 +37,55 @@ def labelled_and_split(
     seed: int,
     folds: int | None = None,
     fold: int = 0,
+    uncertain: str = "ignore",
+    problems: list[str] | None = None,
 ) -> pd.DataFrame:
-    """All labelled images, reduced ones too, so that stores of the same patients are split alike; "" for no split."""
-    table = read_labels(labels, layout)
+    """
+    All labelled images, reduced ones too, so that stores of the same patients are split alike; "" for no split.
+
+    The split does not depend on `uncertain`: what is unknown is negative for it.
+
+    Args:
+        dataset_dir: a slice store knows patients better than the label table.
+        labels, layout, uncertain: as in :py:func:`monai_ssl.data.read_labels`.
+        fractions, seed: as in :py:func:`monai_ssl.data.split_by_patient`.
+        folds, fold: as in :py:func:`monai_ssl.data.splits.fold_by_patient`, in place of any split given.
+        problems: what is wrong with single rows is appended, and the other rows are returned; None raises it.
+    """
+    table, found = read_unsettled(labels, layout, uncertain)
+    if found and problems is None:
+        raise ValueError("; ".join(found))
+    if problems is not None:
+        problems += found
     if Path(dataset_dir, "store.json").is_file():
         patients = SliceStore.open(dataset_dir).table.set_index("slice")["patient"]
         table = table.assign(patient=table["image"].map(patients).fillna(table["patient"]))
     given = set(table["split"]) - {""}
     if given - set(SPLITS):
         raise ValueError(f"{labels}: split must be one of {', '.join(SPLITS)}, got {sorted(given - set(SPLITS))}")
+    known = settle(table, "negative")
     if folds is not None:
         if given:
             logger.warning("%s: its column split is not used, since --folds %s deals the patients anew", labels, folds)
-        return fold_by_patient(table, folds, fold, fractions, seed)
+        table = table.assign(split=fold_by_patient(known, folds, fold, fractions, seed)["split"])
+        return settle(table, uncertain)
     if not given:
-        return split_by_patient(table, fractions, seed)
-    if "val" not in given:
-        train = table["split"] == "train"
-        shares = check_fractions(fractions)[:2]
-        if not shares.sum():
-            raise ValueError(f"fractions must leave a share for train or val, got {fractions}")
-        drawn = split_by_patient(table[train], (*shares / shares.sum(), 0.0), seed)
-        table = table.assign(split=drawn["split"].reindex(table.index).fillna(table["split"]))
-    return table
+        table = table.assign(split=split_by_patient(known, fractions, seed)["split"])
+    elif "val" not in given:
+        table = table.assign(split=_with_validation(labels, known, fractions, seed))
+    return settle(table, uncertain)
+
+
+def _with_validation(
+    labels: str | os.PathLike, table: pd.DataFrame, fractions: Sequence[float], seed: int
+) -> pd.Series:
+    train = table[table["split"] == "train"]
+    shares = check_fractions(fractions)[:2]
+    if not shares.sum():
+        raise ValueError(f"fractions must leave a share for train or val, got {fractions}")
+    if len(train) and (train["patient"] == "").all():
+        logger.warning("%s: names no patients, so validation is drawn from train by image; images of one patient "
+                       "may be on both sides", labels)  # fmt: skip
+        train = train.assign(patient=train["image"])
+    drawn = split_by_patient(train, (*shares / shares.sum(), 0.0), seed)
+    return drawn["split"].reindex(table.index).fillna(table["split"])

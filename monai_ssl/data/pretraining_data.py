@@ -22,7 +22,7 @@ import pandas as pd
 
 from monai_ssl.data.images import ImageData, list_images
 from monai_ssl.data.labelled import labelled_and_split
-from monai_ssl.data.labels import matching_names
+from monai_ssl.data.labels import item_names, matching_names
 from monai_ssl.data.splits import FRACTIONS
 
 __all__ = ["PretrainingData"]
@@ -75,13 +75,14 @@ class PretrainingData(ImageData):
         patients = set(labelled.loc[labelled["split"] == "test", "patient"]) - {""}
         # Only the label table may know whose an image is, also one that it puts in no split.
         test = labelled[(labelled["split"] == "test") | labelled["patient"].isin(patients)]
-        images = images.assign(image=matching_names(images["image"], labelled["image"]))
-        known = images["image"].isin(labelled["image"]) | images["patient"].isin(set(labelled["patient"]) - {""})
+        names = matching_names(images["image"], labelled["image"])
+        images = images.assign(image=item_names(images["image"], names))
+        known = names.isin(labelled["image"]) | images["patient"].isin(set(labelled["patient"]) - {""})
         if not known.any():
             raise ValueError(
                 f"{self.labels}: knows none of the {len(images)} images of {dataset_dir} (first "
                 f"{images['image'].iloc[0]!r}), so not which are for testing; leave --labels out or correct it"
             )
-        seen = images["patient"].isin(patients) | images["image"].isin(test["image"])
+        seen = images["patient"].isin(patients) | names.isin(test["image"])
         logger.info("%d of %d images belong to patients of the test split and are left out", seen.sum(), len(images))
         return images[~seen].reset_index(drop=True)

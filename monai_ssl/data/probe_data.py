@@ -18,6 +18,7 @@ import os
 from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
 
 from monai_ssl.data.finetuning_data import FinetuningData
 from monai_ssl.data.pretraining_data import PretrainingData
@@ -55,7 +56,9 @@ class ProbeData(FinetuningData):
             self.label_names, self.problems, self.table = [], [], pretraining.table.iloc[:0]
             return
         super().__init__(pretraining.dataset_dir, labels, layout, None, "multilabel", fractions, split_seed, needed=())
-        kept = self.table[(self.table["split"] != "test") & self.table["file"].isin(pretraining.table["file"])]
+        # of an array of images, all rows have one file
+        place, seen = (pd.MultiIndex.from_frame(table[["file", "row"]]) for table in (self.table, pretraining.table))
+        kept = self.table[(self.table["split"] != "test") & place.isin(seen)]
         patients = self.table["patient"].nunique()
         order = np.random.default_rng(split_seed).permutation(len(kept))
         self.table = kept.iloc[order].groupby("split", sort=False).head(_MOST).sort_index()

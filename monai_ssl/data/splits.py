@@ -36,7 +36,7 @@ def split_by_patient(table: pd.DataFrame, fractions: Sequence[float], seed: int)
     stores of the same patients (one reduced, one not) are split alike.
 
     Args:
-        table: columns `patient` and one 0/1 column per label. A `split` column that is there is replaced.
+        table: columns `patient` and one 0/1 column per label, where NaN counts as 0. A `split` column is replaced.
         fractions: shares of the patients in (train, val, test), each >= 0, summing to 1.
         seed: of the shuffling.
 
@@ -129,7 +129,7 @@ def training_subset(table: pd.DataFrame, fraction: float, seed: int = 0) -> pd.D
         return table
     # a row whose patient is not known is a patient of its own
     units = table.loc[train, "patient"].where(table.loc[train, "patient"] != "", "row " + table.loc[train, "image"])
-    patterns = table.loc[train, label_columns(table)].groupby(units).max().sort_index()
+    patterns = table.loc[train, label_columns(table)].groupby(units).max().fillna(0).sort_index()
     rarest_first = patterns.sum().sort_values(kind="stable").index
     generator = np.random.default_rng(seed)
     shuffled = patterns.iloc[generator.permutation(len(patterns))]
@@ -159,13 +159,17 @@ def _stratified(table: pd.DataFrame, seed: int) -> list[str]:
         )
     labels = label_columns(table)
     patterns = table.groupby("patient")[labels].max() if labels else pd.DataFrame(index=table["patient"].unique())
-    patterns = patterns.sort_index()
-    strata = patterns.astype(str).agg("".join, axis=1) if labels else pd.Series("", index=patterns.index)
+    # Unknown labels count as negative: the split is the same however they are trained on.
+    patterns = patterns.sort_index().fillna(0).astype("int8")
+    digits = np.ascontiguousarray(patterns.to_numpy(np.uint8) + np.uint8(ord("0")))
+    rows = digits.view(f"S{len(labels)}").ravel().astype(str) if labels else ""
+    strata = pd.Series(rows, index=patterns.index)
     # Rare patterns first: each stratum continues where the last one left the quotas, so small strata spread too.
+    members = strata.groupby(strata).indices
     generator = np.random.default_rng(seed)
     order: list[str] = []
     for stratum in strata.value_counts().sort_index().sort_values(kind="stable").index:
-        order.extend(generator.permutation(strata.index[strata == stratum].to_numpy()))
+        order.extend(generator.permutation(strata.index[members[stratum]].to_numpy()))
     return order
 
 

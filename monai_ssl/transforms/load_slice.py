@@ -24,6 +24,8 @@ from monai.config import KeysCollection
 from monai.transforms import MapTransform, Transform
 from monai.utils import TransformBackends
 
+from monai_ssl.data.array_images import read_npz_image
+
 __all__ = ["LoadSlice", "LoadSliceD", "LoadSliceDict", "LoadSliced"]
 
 
@@ -31,7 +33,8 @@ class LoadSlice(Transform):
     """
     Read one slice as a tensor (1, H, W) in the type it is stored in.
 
-    A `.npy` volume of a slice store is memory-mapped, so one slice is read, not the volume. Image files (PNG, JPEG,
+    A `.npy` volume of a slice store is memory-mapped, so one slice is read, not the volume. An array of a `.npz` of
+    MedMNIST is read once in each process, and stays in memory. Image files (PNG, JPEG,
     TIFF, BMP) are read as grey, 8 or 16 bit; colour is converted.
 
     Example:
@@ -47,8 +50,9 @@ class LoadSlice(Transform):
     def __call__(self, file: str | os.PathLike, row: int = -1) -> torch.Tensor:
         """
         Args:
-            file: a `.npy` volume (N, H, W) or an image file.
-            row: of the slice in the volume, 0 or above; not used for image files.
+            file: a `.npy` volume (N, H, W), a `.npz` of MedMNIST or an image file.
+            row: of the slice in the volume, or of the image in the `.npz` as `list_images` counts, 0 or above; not used
+                for image files.
 
         Raises:
             ValueError: when the file cannot be read as an image, or a volume is given without a row, naming it.
@@ -58,6 +62,8 @@ class LoadSlice(Transform):
                 raise ValueError(f"{file}: a volume of slices needs the row of one, 0 or above, got {row}")
             volume = np.load(file, mmap_mode="r", allow_pickle=False)
             return torch.from_numpy(np.array(volume[row]))[None]
+        if str(file).endswith(".npz"):
+            return torch.from_numpy(read_npz_image(file, row))[None]
         image = cv2.imread(str(file), cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH)
         if image is None:
             raise ValueError(f"{file}: not an image that can be read; allowed are grey or colour PNG, JPEG, TIFF, BMP")

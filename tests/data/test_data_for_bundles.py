@@ -149,11 +149,11 @@ def test_all_problems_of_the_labels_are_named_at_once(folder, caplog):
     table.to_csv(folder / "bad.csv", index=False)
     data = FinetuningData(folder, folder / "bad.csv")
     text = "\n".join(data.problems)
-    assert "patient 01 is in the splits ['test', 'val']" in text
-    assert "label 'never' has only negatives in train" in text
-    assert "label 'always' has only positives in train" in text
+    assert "1 of 12 patients are in several splits, such as 01 in test and val" in text
+    assert "labels without positives in train (18 images): 'never'; they cannot be learnt" in text
+    assert "labels without negatives in train (18 images): 'always'; they cannot be learnt" in text
     # outside training it is a warning
-    assert "label 'finding' has only positives in val" in caplog.text
+    assert "labels without negatives in val (3 images): 'finding', 'always'; their AUC" in caplog.text
 
 
 @pytest.mark.parametrize(

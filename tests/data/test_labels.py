@@ -62,8 +62,10 @@ def test_bad_csv_is_named(tmp_path, text, message):
 
 
 def test_unknown_layout_and_absent_file_are_named(tmp_path):
-    with pytest.raises(ValueError, match="known: csv, chestxray14"):
+    with pytest.raises(ValueError, match=r"unknown label layout 'nih' \(known: csv, folders, chestxray14"):
         read_labels(written(tmp_path, "image,a\n"), layout="nih")
+    with pytest.raises(ValueError, match="did you mean rsna_hemorrhage"):
+        read_labels(written(tmp_path, "image,a\n"), layout="hemorrhage")
     with pytest.raises(FileNotFoundError, match=r"absent\.csv"):
         read_labels(tmp_path / "absent.csv")
 

@@ -13,7 +13,16 @@
 
 from __future__ import annotations
 
-from monai_ssl.data.labels.matching import matching_names
-from monai_ssl.data.labels.read import LAYOUTS, label_columns, read_labels
+from monai_ssl.data.labels.matching import item_names, matching_names
+from monai_ssl.data.labels.read import LAYOUTS, UNCERTAIN, label_columns, read_labels, read_unsettled, settle
 
-__all__ = ["LAYOUTS", "label_columns", "matching_names", "read_labels"]
+__all__ = [
+    "LAYOUTS",
+    "UNCERTAIN",
+    "item_names",
+    "label_columns",
+    "matching_names",
+    "read_labels",
+    "read_unsettled",
+    "settle",
+]

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from monai_ssl.files import read_table
+from monai_ssl.data.labels.columns import first_of, read_columns
 
 __all__ = ["read_chestxray14"]
 
@@ -28,24 +28,30 @@ _LABELS = (
 )
 
 
-def read_chestxray14(path: Path) -> pd.DataFrame:
+def read_chestxray14(path: Path, problems: list[str]) -> pd.DataFrame:
     """
-    Read the official `Data_Entry_2017*.csv`; `train_val_list.txt` and `test_list.txt` beside it give the split.
+    Read the official `Data_Entry_2017*.csv`, or its folder; `train_val_list.txt` and `test_list.txt` beside it give the
+    split.
 
     The official release lists training and validation together: those rows are `train`, and validation patients are
     taken from them later. Without the lists the split stays empty. An image on neither list has an empty split too.
-
-    Raises:
-        ValueError: when columns are missing, or a finding is not one of the fourteen (or `No Finding`).
     """
-    table = read_table(path, text=("Image Index", "Patient ID", "Finding Labels"))
-    missing = {"Image Index", "Patient ID", "Finding Labels"} - set(table.columns)
-    if missing:
-        raise ValueError(f"{path}: not ChestX-ray14's Data_Entry csv, columns {sorted(missing)} are missing")
+    if path.is_dir():
+        files = sorted(path.glob("Data_Entry_2017*.csv*"))
+        if not files:
+            raise FileNotFoundError(f"{path}: no Data_Entry_2017*.csv is in this folder")
+        path = files[-1]  # the corrected edition of 2020 sorts behind the first one
+    columns = ("Image Index", "Patient ID", "Finding Labels")
+    table = read_columns(path, columns, text=columns)
     findings = table["Finding Labels"].str.get_dummies("|").drop(columns="No Finding", errors="ignore")
     unknown = sorted(set(findings.columns) - set(_LABELS))
     if unknown:
-        raise ValueError(f"{path}: findings {unknown} are not among ChestX-ray14's {list(_LABELS)}")
+        problems.append(f"{path}: findings {unknown} are not among ChestX-ray14's {list(_LABELS)}")
+    if (silent := table["Finding Labels"] == "").any():
+        problems.append(
+            f"{path}: {int(silent.sum())} rows have no finding, not even 'No Finding', such as "
+            f"{first_of(table['Image Index'][silent])}; fill or remove them"
+        )
     keys = pd.DataFrame({"image": table["Image Index"], "patient": table["Patient ID"]})
     keys["split"] = keys["image"].map(_official_split(path.parent)).fillna("")
     return keys.join(findings.reindex(columns=_LABELS, fill_value=0))
@@ -55,5 +61,5 @@ def _official_split(folder: Path) -> dict[str, str]:
     split = {}
     for name, side in _LISTS.items():
         if (folder / name).is_file():
-            split.update(dict.fromkeys((folder / name).read_text(encoding="utf-8").split(), side))
+            split.update(dict.fromkeys((folder / name).read_text(encoding="utf-8-sig").split(), side))
     return split

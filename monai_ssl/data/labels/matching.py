@@ -13,23 +13,65 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pandas as pd
 
-__all__ = ["matching_names"]
+__all__ = ["item_names", "matching_names"]
+
+_SLICE = r"(?<=\.npy)#\d+$"
 
 
 def matching_names(images: pd.Series, wanted: pd.Series) -> pd.Series:
     """
-    Label files name images by path or by bare file name; take the bare name where only that is known.
+    The names by which a label file knows the images of a data set, and their own where it does not know them.
+
+    A name is known as it is; or when one of the two is the end of the other (`a/1.png` and `1.png`), as where a folder
+    more or less is given; or without its suffix, where the label file has ids (`1`); and a slice by its volume
+    (`a/1.npy#12`, `a/1.npy`). What fits two images or two rows of the label file is not matched.
 
     Args:
         images: of the data set, paths relative to its folder.
         wanted: as the label file names them.
 
     Example:
-        >>> matching_names(pd.Series(["a/1.png", "a/2.png"]), pd.Series(["a/1.png", "2.png"])).tolist()
-        ['a/1.png', '2.png']
+        >>> matching_names(pd.Series(["a/1.png", "a/2.png", "b/3.dcm"]), pd.Series(["a/1.png", "2.png", "3"])).tolist()
+        ['a/1.png', '2.png', '3']
     """
-    bare = images.str.rsplit("/", n=1).str[-1]
-    known = set(wanted)
-    return images.where(images.isin(known) | ~bare.isin(known) | bare.duplicated(keep=False), bare)
+    listed = pd.Series(wanted.unique())
+    known = images.where(images.isin(listed))
+    volumes = images.str.replace(_SLICE, "", regex=True)
+    for files in (volumes, volumes.str.replace(r"(?<=[^/])\.[^./]+$", "", regex=True)):
+        for ours, theirs in _ends(files, listed):
+            if known.notna().all():
+                break
+            found = _matched(volumes, ours, listed, theirs)
+            known = known.fillna(found.where(~found.isin(known.dropna())))
+    return known.fillna(images)
+
+
+def item_names(images: pd.Series, matched: pd.Series) -> pd.Series:
+    """The ids of items: as the label file names them, but slices of one volume keep their own names."""
+    return matched.where(~images.str.contains(_SLICE), images)
+
+
+def _ends(files: pd.Series, listed: pd.Series) -> Iterator[tuple[pd.Series, pd.Series]]:
+    yield files, listed
+    ours, theirs = files, listed
+    while ours.str.contains("/", regex=False).any():
+        ours = _without_first_folder(ours)
+        yield ours, listed
+    while theirs.str.contains("/", regex=False).any():
+        theirs = _without_first_folder(theirs)
+        yield files, theirs
+
+
+def _without_first_folder(names: pd.Series) -> pd.Series:
+    return pd.Series([name[name.find("/") + 1 :] for name in names], index=names.index, dtype=str)
+
+
+def _matched(volumes: pd.Series, ours: pd.Series, listed: pd.Series, theirs: pd.Series) -> pd.Series:
+    ends = pd.DataFrame({"volume": volumes, "end": ours}).drop_duplicates("volume")["end"]
+    ambiguous = ends[ends.duplicated()]
+    once = ~theirs.duplicated(keep=False)
+    return ours.where(~ours.isin(ambiguous)).map(pd.Series(listed[once].to_numpy(), index=theirs[once]))

@@ -1,0 +1,119 @@
+# Copyright (c) monai_ssl contributors
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Everything that keeps labelled images from being trained on, found before training and all at once."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Sequence
+
+import pandas as pd
+
+from monai_ssl.data.labels import item_names, matching_names
+
+__all__ = ["TASKS", "label_problems", "with_images"]
+
+logger = logging.getLogger(__name__)
+
+TASKS = ("multilabel", "multiclass")
+
+
+def with_images(
+    labelled: pd.DataFrame, images: pd.DataFrame, labels: str | os.PathLike, dataset_dir: str | os.PathLike
+) -> pd.DataFrame:
+    """
+    Labelled images and where they lie; those that are not in the data set are left out, with a warning.
+
+    Args:
+        labelled: `image`, `patient`, `split` and labels, a label of a volume for all its slices.
+        images: as :py:func:`monai_ssl.data.list_images` gives them.
+        labels: the label file, for messages.
+        dataset_dir: the data set, for messages.
+
+    Raises:
+        ValueError: when none of the images is there.
+    """
+    names = matching_names(images["image"], labelled["image"])
+    found = images[["file", "row"]].assign(image=names, slice=item_names(images["image"], names))
+    table = labelled.merge(found, on="image", how="inner")
+    if table.empty:
+        raise ValueError(
+            f"{labels}: none of its {len(labelled)} images (first {labelled['image'].iloc[0]!r}) is among the "
+            f"{len(images)} of {dataset_dir} (first {images['image'].iloc[0]!r})"
+        )
+    absent = labelled.loc[~labelled["image"].isin(names), "image"]
+    if len(absent):
+        logger.warning("%s: %d of %d labelled images are not in %s, such as %s", labels, len(absent), len(labelled),
+                       dataset_dir, ", ".join(absent.head(3)))  # fmt: skip
+    return table.assign(image=table.pop("slice"))
+
+
+def label_problems(table: pd.DataFrame, names: Sequence[str], task: str, needed: Sequence[str]) -> list[str]:
+    """
+    What is wrong with labelled images, one line each; what only weakens the result is logged as a warning.
+
+    Args:
+        table: `image`, `patient`, `split` and labels 0, 1 or NaN for unknown.
+        names: of the label columns.
+        task: `multilabel` or `multiclass`.
+        needed: the splits that must hold images.
+    """
+    problems = [] if task in TASKS else [f"unknown task {task!r}; known: {', '.join(TASKS)}"]
+    if table.empty:
+        return problems
+    if task == "multiclass":
+        problems += _not_of_one_class(table, names)
+    problems += _in_several_splits(table)
+    for split in needed:
+        problems += _split_problems(table.loc[table["split"] == split, list(names)], split)
+    return problems
+
+
+def _not_of_one_class(table: pd.DataFrame, names: Sequence[str]) -> list[str]:
+    labels = table[list(names)]
+    wrong = table.loc[labels.sum(axis=1).ne(1) | labels.isna().any(axis=1), "image"]
+    if wrong.empty:
+        return []
+    some = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
+    return [
+        f"task multiclass needs exactly one label of {some} per image, "
+        f"not so in {len(wrong)} of {len(table)}, such as {', '.join(wrong.head(3))}"
+    ]
+
+
+def _in_several_splits(table: pd.DataFrame) -> list[str]:
+    sides = table[table["patient"] != ""].groupby("patient")["split"].unique()
+    shared = sides[sides.map(len) > 1]
+    if shared.empty:
+        return []
+    some = ", ".join(f"{patient} in {' and '.join(sorted(splits))}" for patient, splits in shared.head(3).items())
+    return [f"{len(shared)} of {len(sides)} patients are in several splits, such as {some}; a patient belongs to one"]
+
+
+def _split_problems(rows: pd.DataFrame, split: str) -> list[str]:
+    if not len(rows):
+        return [f"no image is in the split {split}; give more patients or other --fractions"]
+    positives, negatives = (rows == 1).any(), (rows == 0).any()
+    groups = {
+        "positives": rows.columns[~positives & negatives],
+        "negatives": rows.columns[positives & ~negatives],
+        "a known value": rows.columns[~positives & ~negatives],
+    }
+    problems = []
+    for what, names in groups.items():
+        found = f"labels without {what} in {split} ({len(rows)} images): {', '.join(map(repr, names))}"
+        if split == "train" and len(names):
+            problems.append(f"{found}; they cannot be learnt, leave them out with --label_names, or split otherwise")
+        elif len(names):
+            logger.warning("%s; their AUC is undefined there", found)
+    return problems
