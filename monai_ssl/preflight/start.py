@@ -15,6 +15,8 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Mapping
+from typing import Any
 
 from torch import nn
 
@@ -25,10 +27,20 @@ __all__ = ["load_start"]
 
 logger = logging.getLogger(__name__)
 
+_SPLIT = ("fractions", "split_seed", "folds")
 
-def load_start(network: nn.Module, checkpoint: str | os.PathLike | None) -> None:
+
+def load_start(
+    network: nn.Module, checkpoint: str | os.PathLike | None, settings: Mapping[str, Any] | None = None
+) -> None:
     """
     Load the weights that training starts from into the backbone of `network`; None starts from random weights.
+
+    Args:
+        network: to fill.
+        checkpoint: see :py:func:`monai_ssl.networks.load_backbone_weights`.
+        settings: of a fine-tuning, whose split is held against that of the pre-training: a warning says when the start
+            may have seen the patients of the test.
 
     Raises:
         SystemExit: code 2, when the checkpoint does not fit.
@@ -38,9 +50,16 @@ def load_start(network: nn.Module, checkpoint: str | os.PathLike | None) -> None
         return
     try:
         report = load_backbone_weights(network, checkpoint)
-        logger.info("%s", report)
-        if report.provenance and report.provenance.get("settings", {}).get("test_patients") == "included":
-            logger.warning("%s: was pre-trained on patients of the test split too; the test may look better than it is",
-                           checkpoint)  # fmt: skip
     except (OSError, ValueError) as error:
         refuse([str(error)])
+        return
+    logger.info("%s", report)
+    earlier = (report.provenance or {}).get("settings", {})
+    if earlier.get("test_patients") == "included":
+        logger.warning("%s: was pre-trained on patients of the test split too; the test may look better than it is",
+                       checkpoint)  # fmt: skip
+    elif earlier.get("test_patients") == "left out" and settings is not None:
+        different = [name for name in _SPLIT if settings.get(name) != earlier.get(name)]
+        if different:
+            logger.warning("%s: left out the test patients of another split (%s); it may have seen those of this one, "
+                           "and the test may look better than it is", checkpoint, ", ".join(different))  # fmt: skip
