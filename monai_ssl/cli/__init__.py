@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from monai_ssl.cli.application import app
 from monai_ssl.cli.check import check_command
+from monai_ssl.cli.checkpoints import checkpoints_command
 from monai_ssl.cli.compare import compare_command
 from monai_ssl.cli.export import export_command
 from monai_ssl.cli.phantoms import phantoms_command
@@ -29,4 +30,5 @@ app.command("slice")(slice_command)
 app.command("reduce")(reduce_command)
 app.command("export")(export_command)
 app.command("phantoms")(phantoms_command)
+app.command("checkpoints")(checkpoints_command)
 app.command("compare")(compare_command)

@@ -12,7 +12,15 @@
 """Backbones, the SwAV network, and weights from files."""
 
 from monai_ssl.networks.backbones import classifier_names, create_backbone
-from monai_ssl.networks.checkpoints import CheckpointMismatchError, LoadReport, load_backbone_weights
+from monai_ssl.networks.checkpoints import (
+    CheckpointMismatchError,
+    Inspection,
+    LoadReport,
+    Normalisation,
+    expected_normalisation,
+    inspect_checkpoint,
+    load_backbone_weights,
+)
 from monai_ssl.networks.embedder import Embedder
 from monai_ssl.networks.execution import checkpoint_activations, compile_backbone
 from monai_ssl.networks.layers import forward_order, trained_part
@@ -21,14 +29,18 @@ from monai_ssl.networks.swav import SwAVNet, SwAVOutput
 __all__ = [
     "CheckpointMismatchError",
     "Embedder",
+    "Inspection",
     "LoadReport",
+    "Normalisation",
     "SwAVNet",
     "SwAVOutput",
     "checkpoint_activations",
     "classifier_names",
     "compile_backbone",
     "create_backbone",
+    "expected_normalisation",
     "forward_order",
+    "inspect_checkpoint",
     "load_backbone_weights",
     "trained_part",
 ]

@@ -11,11 +11,75 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+from pathlib import Path
+
 import pytest
 import timm
 import torch
 
-from monai_ssl.networks import classifier_names, create_backbone
+from monai_ssl.networks import classifier_names, create_backbone, load_backbone_weights
+
+# Of the larger ones, fewer blocks: what is looked at is the same in each.
+NAMED: dict[str, dict] = {
+    "resnet18": {},
+    "resnet50": {"layers": (1, 1, 1, 1)},
+    "resnet50d": {"layers": (1, 1, 1, 1)},
+    "densenet121": {"block_config": (2, 2, 2, 2)},
+    "inception_v3": {},
+    "inception_resnet_v2": {},
+    "convnext_tiny": {"depths": (1, 1, 1, 1)},
+    "vit_small_patch16_224": {"depth": 2},
+    "vit_base_patch16_224": {"depth": 1},
+    "vit_small_patch14_dinov2": {"depth": 2},
+    "vit_base_patch14_dinov2": {"depth": 1},
+}
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("name", list(NAMED))
+def test_named_backbones_classify_at_other_sizes_and_take_their_own_file_back(
+    tmp_path: Path, name: str, channels: int
+) -> None:
+    network = create_backbone(name, channels, num_classes=3, **NAMED[name]).eval()
+    side = 112 if "vit" in name or "inception" in name else 64
+    image = torch.rand(1, channels, side, side)
+    state = network.state_dict()
+    heads = {key for key in state if key.startswith(classifier_names(network))}
+    assert {state[key].shape[0] for key in heads} == {3}
+    torch.save(state, tmp_path / "model.pt")
+    other = deepcopy(network)
+    with torch.no_grad():
+        for key, tensor in other.state_dict().items():
+            tensor.mul_(key in heads)  # all but the classifier must come from the file
+    report = load_backbone_weights(other, tmp_path / "model.pt")
+    assert set(report.unexpected) == heads
+    assert len(report.normalisation.mean) == channels
+    with torch.no_grad():
+        logits = network(image)
+        torch.testing.assert_close(other(image), logits)
+    assert logits.shape == (1, 3)
+    assert logits.isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ("name", "width", "sizes"),
+    [
+        ("vit_small_patch16_224", 384, (224, 336, 512)),
+        ("vit_base_patch16_224", 768, (224, 336, 512)),
+        ("vit_small_patch14_dinov2", 384, (224, 336, 518)),
+        ("vit_base_patch14_dinov2", 768, (224, 336, 518)),
+        ("vit_large_patch14_dinov2", 1024, (224, 336, 518)),
+        ("vit_large_patch14_reg4_dinov2", 1024, (224, 518)),
+        ("resnet50", 2048, (224, 512)),
+        ("inception_resnet_v2", 1536, (256, 299)),
+    ],
+)
+def test_named_backbones_take_the_sizes_of_the_studies(name: str, width: int, sizes: tuple[int, ...]) -> None:
+    with torch.device("meta"):
+        backbone = create_backbone(name).eval()
+        for size in sizes:
+            assert backbone(torch.zeros(2, 1, size, size)).shape == (2, width)
 
 
 @pytest.mark.parametrize("name", ["resnet18", "densenet121", "convnext_atto", "mobilenetv3_small_050"])

@@ -13,6 +13,7 @@
 
 from __future__ import annotations
 
+import argparse
 import pickle
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -36,9 +37,17 @@ class CheckpointMismatchError(ValueError):
     """A checkpoint that cannot be read safely or does not fit the backbone; the backbone is left as it was."""
 
 
-def read_checkpoint(path: Path) -> Mapping[str, Any]:
+# Files of DINO, SparK and others hold the arguments of their command line: names and plain values, no code.
+_HARMLESS: list[Any] = [argparse.Namespace]
+
+
+def read_checkpoint(path: Path, mapped: bool = False) -> Mapping[str, Any]:
     """
     Read a file of tensors and plain types; nothing in it is ever run.
+
+    Args:
+        path: the file.
+        mapped: read values only where they are used, for a look at names and shapes; sums in the file are not checked.
 
     Raises:
         FileNotFoundError: when it is absent.
@@ -57,7 +66,9 @@ def read_checkpoint(path: Path) -> Mapping[str, Any]:
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with torch.serialization.safe_globals(_HARMLESS):
+            mapped = mapped and start.startswith(b"PK")
+            content = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except Exception as error:  # bytes that are no checkpoint end the reader in any kind of error
         raise CheckpointMismatchError(f"{path}: {_reason(path, start, error)}") from error
     if not isinstance(content, Mapping):
@@ -96,7 +107,8 @@ def _reason(path: Path, start: bytes, error: Exception) -> str:
         unsafe = torch.serialization.get_unsafe_globals_in_checkpoint(path) if start.startswith(b"PK") else []
         return (
             f"holds Python objects ({', '.join(unsafe) or 'names not readable'}) beside tensors and plain types, and "
-            "reading those could run code from the file; where its source is trusted, save its state_dict alone"
+            "reading those could run code from the file; where you trust its source, save its tensors alone: "
+            f"torch.save(torch.load({path.name!r}, weights_only=False)['state_dict'], 'weights.pt')"
         )
     if path.suffix == ".safetensors" or start.startswith(b"PK") or isinstance(error, EOFError):
         return f"truncated or damaged ({first_line}); repeat the download or the copy"
