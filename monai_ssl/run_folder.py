@@ -30,7 +30,7 @@ from monai_ssl.files import lock_folder, write_json
 from monai_ssl.processes import agree, leave
 from monai_ssl.stop_on_signal import StopOnSignal
 
-__all__ = ["RunFolder", "recorded_settings", "recorded_thresholds"]
+__all__ = ["RunFolder", "recorded_settings", "recorded_thresholds", "run_versions"]
 
 logger = logging.getLogger(__name__)
 
@@ -80,7 +80,7 @@ class RunFolder:
         """What a checkpoint should tell of its origin: `settings`, without paths, and `versions`."""
         left_out = {*_PRIVATE, *_MAY_DIFFER} - {"max_epochs"}
         settings = {name: value for name, value in self.settings.items() if name not in left_out}
-        return {"settings": settings, "versions": _versions()}
+        return {"settings": settings, "versions": run_versions()}
 
     def open(self) -> None:
         """
@@ -155,7 +155,7 @@ class RunFolder:
         return True
 
     def _write(self, **progress: int) -> None:
-        write_json(self.path / "settings.json", {"settings": self.settings, "versions": _versions(), **progress})
+        write_json(self.path / "settings.json", {"settings": self.settings, "versions": run_versions(), **progress})
 
 
 def recorded_settings(model: str | os.PathLike, defaults: dict[str, Any]) -> dict[str, Any]:
@@ -237,7 +237,8 @@ def _plain(value: Any) -> Any:
     return value if value is None or isinstance(value, bool | int | float | str) else str(value)
 
 
-def _versions() -> dict[str, str]:
+def run_versions() -> dict[str, str]:
+    """Of Python and of the packages that a trained model comes from."""
     return {"python": platform.python_version()} | {name: _version(name) for name in _PACKAGES}
 
 

@@ -25,7 +25,7 @@ LEVELS = {
     **{"reduction": 1, "networks": 1},
     **{"data": 2, "transforms": 2},
     **{"losses": 3, "optimizers": 3, "metrics": 3, "engines": 3},
-    **{"handlers": 4, "run_folder": 4, "preflight": 4, "visualize": 4},
+    **{"handlers": 4, "model_export": 4, "run_folder": 4, "preflight": 4, "visualize": 4},
     **{"report": 5},
     **{"cli": 6, "__main__": 7},
 }

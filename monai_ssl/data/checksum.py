@@ -17,7 +17,7 @@ import hashlib
 import os
 from pathlib import Path
 
-from monai_ssl.data.images import list_images
+from monai_ssl.data.images import image_files
 from monai_ssl.data.volume import relative_name
 from monai_ssl.files import file_checksum
 
@@ -44,10 +44,12 @@ def data_checksum(dataset_dir: str | os.PathLike) -> str:
         if (root / "store.json").is_file():
             lines = [f"{name} {file_checksum(root / name)}" for name in ("store.json", "slices.csv")]
         else:
-            files = map(Path, list_images(root)["file"].unique())
+            files = [root] if root.is_file() else [file for kind in image_files(root) for file in kind]
             lines = [
                 f"{file.name if file == root else relative_name(file, root)} {file.stat().st_size}" for file in files
             ]
+            if not lines:
+                return ""
     except (OSError, ValueError):
         return ""
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()

@@ -21,12 +21,13 @@ import numpy as np
 import pandas as pd
 
 from monai_ssl.data.array_images import npz_images, with_slices
+from monai_ssl.data.dicom.single import is_dicom_file, list_dicom_images, modality_of
 from monai_ssl.data.labels import label_columns
 from monai_ssl.data.slice_store import SliceStore
 from monai_ssl.data.slicing_state import STATE_FILE
 from monai_ssl.data.volume import relative_name
 
-__all__ = ["ImageData", "list_images"]
+__all__ = ["ImageData", "image_files", "in_hounsfield_units", "list_images"]
 
 _SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".npy"}
 
@@ -36,17 +37,18 @@ def list_images(dataset_dir: str | os.PathLike) -> pd.DataFrame:
     The images of a data set.
 
     Args:
-        dataset_dir: a slice store (its kept slices), a folder with image files at any depth, also `.npy` volumes (N, H,
-            W) as MRNet has them, or a `.npz` of MedMNIST.
+        dataset_dir: a slice store (its kept slices), a folder with image files at any depth (PNG, JPEG, TIFF, BMP, or
+            `.npy` volumes (N, H, W) as MRNet has them, by their suffix; or DICOM of any name), or a `.npz` of MedMNIST.
 
     Returns:
-        Columns `image` (slice id, path relative to the folder, that with `#row` for a slice of a volume, or
-        `train/row` and so on in a `.npz`), `patient` (empty where unknown), `file` and `row` (position in a volume or
-        `.npz`, else -1), in a fixed order.
+        Columns `image` (slice id, path relative to the folder, that with `#row` for a slice of a volume or a frame of a
+        multi-frame file, or `train/row` and so on in a `.npz`), `patient` (empty where unknown: DICOM's PatientID is
+        not told), `file` and `row` (position in a volume, multi-frame file or `.npz`, else -1), in a fixed order.
 
     Raises:
         FileNotFoundError: when the folder is absent.
-        ValueError: when it is neither a finished store nor holds images.
+        ValueError: when it is neither a finished store nor holds images; when it holds DICOM beside other images, or
+            DICOM files that are damaged.
     """
     root = Path(dataset_dir)
     if root.suffix == ".npz" and root.is_file():
@@ -61,15 +63,52 @@ def list_images(dataset_dir: str | os.PathLike) -> pd.DataFrame:
         return pd.DataFrame(
             {"image": kept["slice"], "patient": kept["patient"], "file": files, "row": kept["row"].astype(int)}
         ).reset_index(drop=True)
-    found = (path for path in root.rglob("*") if path.suffix.lower() in _SUFFIXES)
-    paths = sorted(found, key=lambda path: path.as_posix())
-    if not paths:
+    pictures, dicom = image_files(root)
+    if images := list_dicom_images(dicom, root):
+        table = pd.DataFrame(images, columns=["image", "file", "row"]).assign(patient="")
+        return table.assign(file=table["file"].astype(str))[["image", "patient", "file", "row"]]
+    if not pictures:
         raise ValueError(
-            f"{root}: neither a slice store (no store.json) nor a folder of images ({', '.join(sorted(_SUFFIXES))}); "
-            "make a store with: python -m monai_ssl slice INPUT OUTPUT"
+            f"{root}: neither a slice store (no store.json) nor a folder of images (DICOM, "
+            f"{', '.join(sorted(_SUFFIXES))}); make a store with: python -m monai_ssl slice INPUT OUTPUT"
         )
-    names = [(relative_name(path, root), str(path), -1) for path in paths]
+    names = [(relative_name(path, root), str(path), -1) for path in pictures]
     return with_slices(pd.DataFrame(names, columns=["image", "file", "row"]).assign(patient=""))
+
+
+def in_hounsfield_units(dataset_dir: str | os.PathLike) -> bool:
+    """Whether a data set is of CT: a slice store, or a folder whose first DICOM image is one; False for all else."""
+    root = Path(dataset_dir)
+    if (root / "store.json").is_file():
+        return True
+    try:
+        _, dicom = image_files(root)
+    except ValueError:  # `list_images` tells what is wrong
+        return False
+    return next(filter(None, map(modality_of, dicom)), "") == "CT"
+
+
+def image_files(root: Path) -> tuple[list[Path], list[Path]]:
+    """
+    The image files below a folder, none of them looked into further than to tell what it is.
+
+    Returns:
+        PNG, JPEG, TIFF and BMP, by their suffix; and DICOM, by content. One of the two is empty.
+
+    Raises:
+        ValueError: when there are both, since HU and the brightness of pictures are not alike.
+    """
+    found = sorted(root.rglob("*"), key=lambda path: path.as_posix())
+    pictures = [path for path in found if path.suffix.lower() in _SUFFIXES]
+    others = (path for path in found if path.suffix.lower() not in _SUFFIXES)
+    dicom = [path for path in others if path.is_file() and is_dicom_file(path)]
+    if dicom and pictures:
+        raise ValueError(
+            f"{root}: holds {len(dicom)} DICOM files (the first {relative_name(dicom[0], root)}) beside "
+            f"{len(pictures)} other images (the first {relative_name(pictures[0], root)}), whose values mean something "
+            "else; keep one kind there"
+        )
+    return pictures, dicom
 
 
 class ImageData:

@@ -23,16 +23,19 @@ _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 def explain(error: BaseException) -> str:
     """
-    What happened and what to do, for failures of the machine; empty for all others.
+    What happened and what to do, for failures of the machine and of image files; empty for all others.
 
     Args:
-        error: a full disk, or a data loader's worker that died.
+        error: a full disk, a data loader's worker that died, or an image that cannot be read, in this process or in a
+            worker, whose errors arrive as text.
 
     Example:
         >>> explain(OSError(28, "No space left on device"))
         'the disk is full (No space left on device); free space'
     """
     text = str(error)
+    if unreadable := re.search(r"UnreadableImageError: (.+)", _chain(error)):
+        return f"{unreadable[1]}; repair or remove the file"
     if isinstance(error, OSError) and error.errno in _NO_SPACE:
         return f"the disk is full ({error.strerror}); free space"
     # torch.save tells a failed write by a RuntimeError of its C++ side
@@ -42,3 +45,11 @@ def explain(error: BaseException) -> str:
         what = text.partition(". ")[0].rstrip(".")
         return f"a process that loads data died ({what}), often for want of memory; lower --num_workers or --batch_size"
     return ""
+
+
+def _chain(error: BaseException | None) -> str:
+    lines = []
+    while isinstance(error, Exception):  # a SystemExit has been explained
+        lines.append(f"{type(error).__name__}: {error}")
+        error = error.__cause__
+    return "\n".join(lines)

@@ -26,6 +26,8 @@ import pandas as pd
 from ignite.engine import Engine, Events
 
 from monai_ssl.files import atomic_path, write_table
+from monai_ssl.handlers.failures import explain
+from monai_ssl.processes import leave_at_once
 from monai_ssl.visualize import embedding_figure
 
 __all__ = ["EmbeddingSaver", "PredictionSaver"]
@@ -45,6 +47,16 @@ class _OutputSaver(ABC):
         engine.add_event_handler(Events.STARTED, lambda _: self.rows.clear())
         engine.add_event_handler(Events.ITERATION_COMPLETED, self._collect)
         engine.add_event_handler(Events.COMPLETED, self._finish)
+        engine.add_event_handler(Events.EXCEPTION_RAISED, self._fail)
+
+    def _fail(self, _: Engine, error: BaseException) -> None:
+        said = explain(error)
+        if not said:
+            raise error
+        logger.error("%s; %s is not written", said, self.path)
+        if idist.get_world_size() > 1:
+            leave_at_once(2)  # the others do not know, and torchrun ends them
+        raise SystemExit(2) from error
 
     def _finish(self, _: Engine) -> None:
         shares = cast(list[list[tuple]], idist.all_gather(self.rows)) if idist.get_world_size() > 1 else [self.rows]

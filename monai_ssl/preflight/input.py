@@ -22,6 +22,7 @@ from typing import Any
 
 from monai.utils import ensure_tuple
 
+from monai_ssl.data.images import in_hounsfield_units
 from monai_ssl.networks import CheckpointMismatchError, Normalisation, expected_normalisation
 
 __all__ = ["ExpectedInput", "expected_input", "per_channel"]
@@ -65,10 +66,10 @@ def expected_input(
         checkpoint: that training starts from, or None.
         backbone: name in timm.
         in_channels: of the images.
-        dataset_dir: a store's slices are in Hounsfield units, so a window of our own checkpoint holds for them; images
-            of a folder are scaled by their type.
+        dataset_dir: slices of a store and CT as DICOM are in Hounsfield units, so a window of our own checkpoint holds
+            for them; other images are scaled by their type.
         mean, std: None takes the checkpoint's, and 0.5 and 0.25 where there is none.
-        window: "auto" takes the checkpoint's for a slice store; anything else is taken as it is.
+        window: "auto" takes the checkpoint's for those; anything else is taken as it is.
 
     Example:
         >>> from monai_ssl.preflight import expected_input
@@ -87,7 +88,7 @@ def expected_input(
                            "and --std if others are known", checkpoint, mean or _MEAN, std or _STD)  # fmt: skip
     _compare(expected, mean, std, in_channels, checkpoint)
     if window == "auto":
-        of_checkpoint = expected is not None and Path(dataset_dir, "store.json").is_file()
+        of_checkpoint = expected is not None and in_hounsfield_units(dataset_dir)
         window = expected.window if expected is not None and of_checkpoint else None
     return ExpectedInput(
         per_channel(mean if mean is not None else expected.mean if expected else _MEAN, in_channels),

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Hashable, Mapping
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -25,8 +26,13 @@ from monai.transforms import MapTransform, Transform
 from monai.utils import TransformBackends
 
 from monai_ssl.data.array_images import read_npz_image
+from monai_ssl.data.dicom.single import is_dicom_file, read_dicom_image
 
-__all__ = ["LoadSlice", "LoadSliceD", "LoadSliceDict", "LoadSliced"]
+__all__ = ["LoadSlice", "LoadSliceD", "LoadSliceDict", "LoadSliced", "UnreadableImageError"]
+
+
+class UnreadableImageError(ValueError):
+    """An image file that is damaged or none; the message names it."""
 
 
 class LoadSlice(Transform):
@@ -34,8 +40,9 @@ class LoadSlice(Transform):
     Read one slice as a tensor (1, H, W) in the type it is stored in.
 
     A `.npy` volume of a slice store is memory-mapped, so one slice is read, not the volume. An array of a `.npz` of
-    MedMNIST is read once in each process, and stays in memory. Image files (PNG, JPEG,
-    TIFF, BMP) are read as grey, 8 or 16 bit; colour is converted.
+    MedMNIST is read once in each process, and stays in memory. Image files (PNG, JPEG, TIFF, BMP) are read as grey, 8
+    or 16 bit; colour is converted. DICOM images, known by content, have the values of a store (CT, MR, PT, NM), or are
+    8 or 16 bit as a viewer shows them (radiographs and all else).
 
     Example:
         >>> import numpy as np, pathlib, tempfile
@@ -51,11 +58,12 @@ class LoadSlice(Transform):
         """
         Args:
             file: a `.npy` volume (N, H, W), a `.npz` of MedMNIST or an image file.
-            row: of the slice in the volume, or of the image in the `.npz` as `list_images` counts, 0 or above; not used
-                for image files.
+            row: of the slice in the volume, of the image in the `.npz` as `list_images` counts, or the frame of a
+                multi-frame DICOM file, 0 or above; not used for other image files.
 
         Raises:
-            ValueError: when the file cannot be read as an image, or a volume is given without a row, naming it.
+            UnreadableImageError: when the file cannot be read as an image, naming it.
+            ValueError: when a volume is given without a row, naming it.
         """
         if str(file).endswith(".npy"):
             if row < 0:
@@ -64,9 +72,16 @@ class LoadSlice(Transform):
             return torch.from_numpy(np.array(volume[row]))[None]
         if str(file).endswith(".npz"):
             return torch.from_numpy(read_npz_image(file, row))[None]
+        if os.path.isfile(file) and is_dicom_file(Path(file)):
+            try:
+                return torch.from_numpy(read_dicom_image(Path(file), row))[None]
+            except ValueError as error:
+                raise UnreadableImageError(str(error)) from None
         image = cv2.imread(str(file), cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH)
         if image is None:
-            raise ValueError(f"{file}: not an image that can be read; allowed are grey or colour PNG, JPEG, TIFF, BMP")
+            raise UnreadableImageError(
+                f"{file}: not an image that can be read; allowed are grey or colour PNG, JPEG, TIFF, BMP, and DICOM"
+            )
         return torch.from_numpy(image)[None]
 
 

@@ -36,7 +36,7 @@ from monai_ssl.data.dicom.scan import scan_header
 from monai_ssl.data.dicom.tags import SET_TAGS, number_of, number_or_none, set_tags_of, text_of, value_of
 from monai_ssl.data.limits import check_size
 
-__all__ = ["DicomHeader", "no_slice", "read_headers"]
+__all__ = ["DicomHeader", "NoImageError", "no_slice", "read_headers"]
 
 _KEYWORDS = [
     *SET_TAGS,
@@ -97,18 +97,24 @@ _BITS = (8, 16, 32, 64)
 _MOST_PADDING = 256
 
 
-def read_headers(path: Path, max_gib: float) -> list[DicomHeader]:
+class NoImageError(ValueError):
+    """A sound DICOM file that holds no image to look at, such as a report, or none of the body, such as a scout."""
+
+
+def read_headers(path: Path, max_gib: float, alone: bool = False) -> list[DicomHeader]:
     """
     Read the tags that place the images of a file in a volume.
 
     Args:
         path: a DICOM file.
         max_gib: the most that its pixels may take, see `limits.check_size`.
+        alone: each image counts for itself: without a series, and the frames of a film without places, too.
 
     Returns:
         One header, or one for each frame of an enhanced multi-frame image; a `RefusedHeader` for a damaged image.
 
     Raises:
+        NoImageError: when the file is no image of the body.
         ValueError: when the file is damaged or holds no greyscale image of a series, saying why.
         OSError: when it cannot be opened.
     """
@@ -116,11 +122,11 @@ def read_headers(path: Path, max_gib: float) -> list[DicomHeader]:
         dataset = scan_header(stream, _TAGS) or read_dataset(stream, stop_before_pixels=True, specific_tags=_KEYWORDS)
         with _explained():
             if told := describe_directory(dataset, path.parent):
-                raise ValueError(told)
-            matrix = _check_image(dataset)
+                raise NoImageError(told)
+            matrix = _check_image(dataset, alone)
         try:
             with _explained():
-                return _headers(stream, dataset, path, matrix, max_gib)
+                return _headers(stream, dataset, path, matrix, max_gib, alone)
         except ValueError as error:
             return [RefusedHeader(path, None, text_of(dataset, "SeriesInstanceUID"), str(error))]
 
@@ -142,21 +148,24 @@ def no_slice(types: str) -> str:
     return next((reason for value, reason in _NO_SLICES.items() if value in values), "")
 
 
-def _headers(stream: BinaryIO, dataset: Dataset, path: Path, matrix: Matrix, max_gib: float) -> list[DicomHeader]:
+def _headers(
+    stream: BinaryIO, dataset: Dataset, path: Path, matrix: Matrix, max_gib: float, alone: bool
+) -> list[DicomHeader]:
     pixels = _check_pixels(stream, dataset, matrix, max_gib)
     if matrix.frames == 1 and "PerFrameFunctionalGroupsSequence" not in dataset:
         return [_header(dataset, path, None, matrix, pixels)]
-    _check_groups(dataset, matrix.frames)
-    return [_header(dataset, path, frame, matrix, pixels) for frame in range(matrix.frames)]
+    if not alone or "PerFrameFunctionalGroupsSequence" in dataset:
+        _check_groups(dataset, matrix.frames)
+    headers = [_header(dataset, path, frame, matrix, pixels) for frame in range(matrix.frames)]
+    if not alone and any(header.position is None for header in headers[1:]):
+        raise ValueError("several frames without positions: a film, or not enough to place them")
+    return list(headers)
 
 
 def _header(dataset: Dataset, path: Path, frame: int | None, matrix: Matrix, pixels: PixelData) -> ImageHeader:
     slope, intercept = (number_of(dataset, tag, frame) for tag in ("RescaleSlope", "RescaleIntercept"))
     if slope == 0:
         raise ValueError("rescale slope is 0, so that the values are lost")
-    position = position_of(dataset, frame)
-    if frame and position is None:
-        raise ValueError("several frames without positions: a film, or not enough to place them")
     spacing, spacing_tag = spacing_of(dataset, frame)
     calibrated = text_of(dataset, "RescaleType", frame) in ("", "HU") or text_of(dataset, "Modality") != "CT"
     return ImageHeader(
@@ -176,7 +185,7 @@ def _header(dataset: Dataset, path: Path, frame: int | None, matrix: Matrix, pix
         columns=matrix.columns,
         spacing=spacing,
         spacing_tag=spacing_tag,
-        position=position,
+        position=position_of(dataset, frame),
         orientation=orientation_of(dataset, frame),
         thickness=thickness_of(dataset, frame),
         number=_whole(dataset, "InstanceNumber"),
@@ -189,20 +198,22 @@ def _header(dataset: Dataset, path: Path, frame: int | None, matrix: Matrix, pix
     )
 
 
-def _check_image(dataset: Dataset) -> Matrix:
+def _check_image(dataset: Dataset, alone: bool) -> Matrix:
     kind = UID(text_of(dataset, "SOPClassUID"))
     if kind in _NO_IMAGES:
-        raise ValueError(_NO_IMAGES[kind])
+        raise NoImageError(_NO_IMAGES[kind])
     rows, columns = (int(number_of(dataset, tag) or 0) for tag in ("Rows", "Columns"))
     if rows <= 0 or columns <= 0:
+        if kind and kind.name != kind and "Image" not in kind.name:
+            raise NoImageError(f"no image ({kind.name})")
         raise ValueError(f"no image ({kind.name if kind and kind.name != kind else 'of unknown kind, or cut off'})")
-    if not text_of(dataset, "SeriesInstanceUID"):
+    if not alone and not text_of(dataset, "SeriesInstanceUID"):
         raise ValueError("no SeriesInstanceUID, so that it belongs to no series")
     photometric = text_of(dataset, "PhotometricInterpretation") or "MONOCHROME2"
     if (number_of(dataset, "SamplesPerPixel") or 1) != 1 or not photometric.startswith("MONOCHROME"):
         raise ValueError("a colour image, not greyscale")
     if reason := no_slice(text_of(dataset, "ImageType")):
-        raise ValueError(reason)
+        raise NoImageError(reason)
     allocated, stored = number_of(dataset, "BitsAllocated"), number_of(dataset, "BitsStored")
     if allocated not in _BITS or not 0 < (stored or allocated) <= allocated:
         raise ValueError(

@@ -26,8 +26,8 @@ from pydicom.multival import MultiValue
 from pydicom.tag import BaseTag, Tag
 
 __all__ = [
-    "SET_TAGS", "TEXTS", "UnreadableTagError", "number_of", "number_or_none", "numbers_of", "set_tags_of", "text_of",
-    "value_of",
+    "SET_TAGS", "TEXTS", "UnreadableTagError", "first_number_of", "number_of", "number_or_none", "numbers_of",
+    "set_tags_of", "text_of", "value_of",
 ]  # fmt: skip
 
 _FRAME_TYPES = ("CTImageFrameTypeSequence", "MRImageFrameTypeSequence", "PETFrameTypeSequence")
@@ -52,6 +52,9 @@ _GROUPS: dict[str, tuple[str, ...]] = {
     "SpacingBetweenSlices": ("PixelMeasuresSequence",),
     "StackID": ("FrameContentSequence",),
     "TemporalPositionIndex": ("FrameContentSequence",),
+    "VOILUTFunction": ("FrameVOILUTSequence",),
+    "WindowCenter": ("FrameVOILUTSequence",),
+    "WindowWidth": ("FrameVOILUTSequence",),
 }
 # What tells the sets of images of one series apart, such as time points and echoes; the most telling ones first.
 SET_TAGS = (
@@ -120,6 +123,18 @@ def number_of(dataset: Dataset, tag: str, frame: int | None = None) -> float | N
     """
     value = value_of(dataset, tag, frame)
     return None if value is None else _floats(tag, [value])[0]
+
+
+def first_number_of(dataset: Dataset, tag: str, frame: int | None = None) -> float | None:
+    """
+    The first of one or several numbers, or None where there is none.
+
+    Raises:
+        UnreadableTagError: when it is not a finite number.
+    """
+    value = value_of(dataset, tag, frame)
+    first = value[0] if isinstance(value, list | MultiValue) and len(value) else value
+    return None if first is None or first == "" else _floats(tag, [first])[0]
 
 
 def number_or_none(dataset: Dataset, tag: str, frame: int | None = None) -> float | None:

@@ -1,0 +1,310 @@
+# Copyright (c) monai_ssl contributors
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+
+from __future__ import annotations
+
+import logging
+import shutil
+
+import cv2
+import numpy as np
+import pandas as pd
+import pydicom
+import pytest
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.pixels import apply_voi_lut
+from pydicom.sequence import Sequence
+from pydicom.uid import DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian, RLELossless, generate_uid
+from volume_files import REAL_DATA, axial_affine, world_values, write_series
+
+from monai_ssl.data import FinetuningData, ImageData, list_images, slice_volumes
+from monai_ssl.data.dicom.header import read_headers
+from monai_ssl.data.images import in_hounsfield_units
+from monai_ssl.transforms import LoadSlice, ScaleWindow
+
+CHEST = REAL_DATA / "ct_chest_dicom"
+SHAPE = (24, 20, 6)
+
+
+def radiograph(path, stored, *, bits=None, modality="DX", **tags):
+    """(..., rows, columns) unsigned pixels as a radiograph; tags of None are left out."""
+    dataset = Dataset()
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = DigitalXRayImageStorageForPresentation
+    dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+    dataset.PatientID, dataset.PatientName, dataset.Modality = "SECRET", "Doe^Jane", modality
+    dataset.SeriesInstanceUID = generate_uid()
+    dataset.Rows, dataset.Columns = stored.shape[-2:]
+    if stored.ndim == 3:
+        dataset.NumberOfFrames = len(stored)
+    dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
+    dataset.BitsAllocated = 8 * stored.dtype.itemsize
+    dataset.BitsStored = bits or dataset.BitsAllocated
+    dataset.HighBit, dataset.PixelRepresentation = dataset.BitsStored - 1, int(stored.dtype.kind == "i")
+    for name, value in tags.items():
+        if value is None:
+            delattr(dataset, name)
+        else:
+            setattr(dataset, name, value)
+    dataset.PixelData = stored.tobytes() + b"\0" * (stored.nbytes % 2)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    dataset.save_as(path, enforce_file_format=True)
+    return path
+
+
+def look_up(table, first, bits):
+    item = Dataset()
+    item.add_new("LUTDescriptor", "US", [len(table), first, bits])
+    item.add_new("LUTData", "OW", np.asarray(table, "<u2").tobytes())
+    return Sequence([item])
+
+
+@pytest.fixture(scope="module")
+def picture():
+    """A radiograph of 8 bits: (48, 40) with all grey values but a few."""
+    shape = np.add.outer(np.linspace(0, 140, 48), np.linspace(0, 100, 40))
+    return (shape + np.random.default_rng(0).integers(0, 16, shape.shape)).astype(np.uint8)
+
+
+def series(folder, **options):
+    affine = axial_affine() @ options.pop("turn", np.eye(4))
+    return write_series(folder, affine, world_values(affine, SHAPE), **options)
+
+
+def fractional(dataset, k):
+    dataset.RescaleSlope, dataset.RescaleIntercept = "0.5", str(-300 - k)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"turn": np.diag([-1.0, -1.0, 1.0, 1.0])},
+        {"turn": np.array([[0, 1, 0, 0], [1, 0, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1.0]])},
+        {"turn": np.diag([1.0, 1.0, -1.0, 1.0])},
+        {"change": fractional},
+    ],
+    ids=["usual", "turned", "transposed", "from head to foot", "fractions"],
+)
+def test_a_slice_is_that_of_the_store(tmp_path, options):
+    files = series(tmp_path / "in", **options)
+    store = slice_volumes(tmp_path / "in", tmp_path / "store", reduce="all", workers=1)
+    by_position = {round(p, 6): store[i] for i, p in enumerate(store.kept["position_mm"])}
+    assert len(by_position) == SHAPE[2]
+    for file in files:
+        image = LoadSlice()(file)[0].numpy()
+        expected = by_position[round(float(pydicom.dcmread(file).ImagePositionPatient[2]), 6)]
+        np.testing.assert_array_equal(image, expected)
+        assert image.dtype == expected.dtype or "change" in options
+
+
+@pytest.mark.skipif(not CHEST.is_dir(), reason="the real CT in ../shared/data/ct_chest_dicom is absent")
+def test_all_slices_of_a_real_ct_are_those_of_the_store(tmp_path):
+    table = list_images(CHEST)
+    assert len(table) == 275
+    assert (table["patient"] == "").all()
+    store = slice_volumes(CHEST, tmp_path / "store", reduce="all", workers=1)
+    positions = [read_headers(CHEST / name, 4.0)[0].position[2] for name in table["image"]]
+    for index, place in enumerate(np.argsort(positions)):
+        image = LoadSlice()(table["file"][place], table["row"][place])[0].numpy()
+        assert image.dtype == store[index].dtype == np.int16
+        np.testing.assert_array_equal(image, store[index])
+
+
+def test_padding_takes_the_smallest_value_of_the_slice(tmp_path):
+    def padded(dataset, k):
+        pixels = np.frombuffer(dataset.PixelData, "<i2").copy()
+        pixels[:7] = -2000
+        dataset.PixelData = pixels.tobytes()
+        dataset.add_new("PixelPaddingValue", "SS", -2000)
+
+    for file in series(tmp_path, change=padded):
+        image = LoadSlice()(file)[0].numpy()
+        assert (image[0, :7] == image.ravel()[7:].min()).all()
+        assert image.min() > -2000 - 1024
+
+
+def inverted(picture):
+    return {"stored": 255 - picture, "PhotometricInterpretation": "MONOCHROME1"}
+
+
+def widened(picture):
+    return {"stored": picture.astype(np.uint16) * 16 + 7, "bits": 12, "WindowCenter": "2048", "WindowWidth": "4096"}
+
+
+def two_windows(picture):
+    stored = picture.astype(np.uint16) + 1000
+    return {"stored": stored, "bits": 12, "WindowCenter": ["1128", "5"], "WindowWidth": ["256", "3"]}
+
+
+def exact(picture):
+    window = {"WindowCenter": "27.5", "WindowWidth": "255", "VOILUTFunction": "LINEAR_EXACT"}
+    return {"stored": picture.astype(np.int16) - 100, **window}
+
+
+def rescaled(picture):
+    scale = {"RescaleSlope": "2", "RescaleIntercept": "-50", "WindowCenter": "205.5", "WindowWidth": "511"}
+    return {"stored": picture.astype(np.uint16), "bits": 12, **scale}
+
+
+def table(picture):
+    return {
+        "stored": picture.astype(np.uint16) * 2,
+        "bits": 10,
+        "VOILUTSequence": look_up(np.rint(np.arange(512) // 2 * (32767 / 255)), 0, 15),
+        "WindowCenter": "1",
+        "WindowWidth": "1",
+    }
+
+
+def table_of_8_bits(picture):
+    return {"stored": picture.astype(np.uint16) * 4, "bits": 12, "VOILUTSequence": look_up(np.arange(1024) // 4, 0, 8)}
+
+
+def modality_table(picture):
+    values = look_up(np.arange(256) * 257, 0, 16)
+    values[0].ModalityLUTType = "US"
+    return {"stored": picture, "bits": 8, "ModalityLUTSequence": values}
+
+
+def inverted_window(picture):
+    window = {"WindowCenter": "2048", "WindowWidth": "4096", "PhotometricInterpretation": "MONOCHROME1"}
+    return {"stored": 4095 - (picture.astype(np.uint16) * 16 + 7), "bits": 12, **window}
+
+
+FORMS = (inverted, widened, two_windows, exact, rescaled, table, table_of_8_bits, modality_table, inverted_window)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_radiograph_is_as_bright_as_its_png(tmp_path, picture, form):
+    cv2.imwrite(str(tmp_path / "x.png"), picture)
+    told = form(picture)
+    file = radiograph(tmp_path / "dicom" / "x", told.pop("stored"), **told)
+    scale = ScaleWindow(None)
+    shown, expected = (scale(LoadSlice()(path)).numpy() for path in (file, tmp_path / "x.png"))
+    np.testing.assert_allclose(shown, expected, atol=0.6 / 255)
+
+
+def test_a_radiograph_of_8_bits_is_its_png(tmp_path, picture):
+    image = LoadSlice()(radiograph(tmp_path / "x", picture))
+    assert np.array_equal(image[0], picture)
+    assert image.numpy().dtype == np.uint8
+
+
+@pytest.mark.parametrize("function", ["LINEAR", "LINEAR_EXACT", "SIGMOID"])
+@pytest.mark.parametrize("kind", [np.uint16, np.int16])
+def test_windows_are_those_of_pydicom(tmp_path, function, kind):
+    stored = np.random.default_rng(0).integers(-2048, 2048, (16, 18)).astype(np.int16)
+    stored = stored if kind == np.int16 else (stored + 2048).astype(np.uint16)
+    window = {"WindowCenter": "300.25", "WindowWidth": "900", "VOILUTFunction": function}
+    file = radiograph(tmp_path / "x", stored, bits=12, **window)
+    theirs = apply_voi_lut(stored, pydicom.dcmread(file))
+    low, high = (0, 4095) if kind == np.uint16 else (-2048, 2047)
+    ours = LoadSlice()(file)[0].numpy()
+    np.testing.assert_allclose(ours / 65535, (theirs - low) / (high - low), atol=1e-5)
+
+
+def test_padding_is_black_in_either_photometric_interpretation(tmp_path, picture):
+    for photometric in ("MONOCHROME1", "MONOCHROME2"):
+        file = radiograph(
+            tmp_path / "x", picture, PhotometricInterpretation=photometric, PixelPaddingValue=int(picture[0, 0])
+        )
+        padded = picture == picture[0, 0]
+        shown = LoadSlice()(file)[0].numpy()
+        assert not shown[padded].any()
+        assert np.array_equal(shown[~padded], (255 - picture if photometric == "MONOCHROME1" else picture)[~padded])
+
+
+def test_each_frame_is_an_image(tmp_path, picture):
+    frames = np.stack([picture, picture.T[:40, :40].repeat(2, 0)[:48], 255 - picture])
+    radiograph(tmp_path / "a/film", frames, modality="XA")
+    shown = list_images(tmp_path)
+    assert shown["image"].tolist() == ["a/film#0", "a/film#1", "a/film#2"]
+    for frame, (file, row) in enumerate(zip(shown["file"], shown["row"], strict=True)):
+        assert np.array_equal(LoadSlice()(file, row)[0], frames[frame])
+    for row in (-1, 3):
+        with pytest.raises(ValueError, match=r"film: holds 3 images, asked for row"):
+            LoadSlice()(shown["file"][0], row)
+
+
+def test_what_is_no_image_is_left_out_and_damage_is_named_at_once(tmp_path, picture, caplog):
+    files = series(tmp_path / "ct")
+    radiograph(tmp_path / "scout", picture, ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"])
+    report = pydicom.dcmread(files[0])
+    for name in ("Rows", "Columns", "PixelData"):
+        delattr(report, name)
+    report.SOPClassUID = report.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.88.11"
+    report.save_as(tmp_path / "report")
+    (tmp_path / "notes.txt").write_text("no image")
+    with caplog.at_level(logging.WARNING):
+        assert len(list_images(tmp_path)) == SHAPE[2]
+    assert "1 DICOM files left out, the first scout: a localizer" in caplog.text
+    assert "1 DICOM files left out, the first report: no image (Basic Text SR Storage)" in caplog.text
+    radiograph(tmp_path / "bad window", picture, WindowCenter="5", WindowWidth="0")
+    radiograph(tmp_path / "bad function", picture, WindowCenter="5", WindowWidth="9", VOILUTFunction="CUBIC")
+    (tmp_path / "cut").write_bytes(files[1].read_bytes()[:-100])
+    (problem,) = ImageData(tmp_path).problems
+    assert "3 DICOM files cannot be used" in problem
+    for told in ("bad window (WindowWidth is below 1)", "bad function (VOILUTFunction is none", "cut (truncated"):
+        assert told in problem
+    assert "SECRET" not in problem + caplog.text
+
+
+def test_damaged_pixels_are_named_on_reading(tmp_path, picture):
+    plain = picture // 32 * 32
+    file = radiograph(tmp_path / "x", plain)
+    dataset = pydicom.dcmread(file)
+    dataset.compress(RLELossless)
+    dataset.save_as(file)
+    assert np.array_equal(LoadSlice()(file)[0], plain)
+    content = file.read_bytes()
+    start = content.index(b"\xfe\xff\x00\xe0", content.index(b"\xe0\x7f\x10\x00") + 16) + 8
+    file.write_bytes(content[: start + 64] + bytes(200) + content[start + 264 :])
+    assert len(list_images(tmp_path)) == 1
+    with pytest.raises(ValueError, match=r"x: pixels (cannot be read|are damaged)") as error:
+        LoadSlice()(file)
+    assert str(file) in str(error.value)
+
+
+def test_dicom_beside_other_images_is_refused(tmp_path, picture):
+    radiograph(tmp_path / "a", picture)
+    cv2.imwrite(str(tmp_path / "b.png"), picture)
+    (problem,) = ImageData(tmp_path).problems
+    assert "holds 1 DICOM files (the first a) beside 1 other images (the first b.png)" in problem
+
+
+def test_ct_is_in_hounsfield_units_and_pictures_are_not(tmp_path, picture):
+    series(tmp_path / "ct/dicom")
+    slice_volumes(tmp_path / "ct", tmp_path / "store", workers=1)
+    radiograph(tmp_path / "cxr/x", picture)
+    (tmp_path / "png").mkdir()
+    cv2.imwrite(str(tmp_path / "png/x.png"), picture)
+    found = {name: in_hounsfield_units(tmp_path / name) for name in ("store", "ct", "cxr", "png", "absent")}
+    assert found == {"store": True, "ct": True, "cxr": False, "png": False, "absent": False}
+
+
+def test_labels_name_images_without_suffix(tmp_path, picture):
+    rows = []
+    for number in range(12):
+        radiograph(tmp_path / f"data/{number % 2}/{number:03d}.dcm", picture)
+        rows.append({"image": f"{number:03d}", "patient": f"p{number}", "finding": number // 2 % 2})
+    pd.DataFrame(rows).to_csv(tmp_path / "labels.csv", index=False)
+    data = FinetuningData(tmp_path / "data", tmp_path / "labels.csv", fractions=(0.5, 0.25, 0.25))
+    assert data.problems == []
+    assert {item["id"] for item in data.items()} == {row["image"] for row in rows}
+    for item in data.items():
+        assert item["image"].endswith(f"{item['id']}.dcm")
+    # a name that two images have is not guessed
+    shutil.copy(tmp_path / "data/0/000.dcm", tmp_path / "data/1/000.dcm")
+    again = FinetuningData(tmp_path / "data", tmp_path / "labels.csv", fractions=(0.5, 0.25, 0.25))
+    assert "000" not in {item["id"] for item in again.items()}
