@@ -30,12 +30,12 @@ from monai_ssl.files import lock_folder, write_json
 from monai_ssl.processes import agree, leave
 from monai_ssl.stop_on_signal import StopOnSignal
 
-__all__ = ["RunFolder", "recorded_settings", "recorded_thresholds", "run_versions"]
+__all__ = ["MAY_DIFFER", "RunFolder", "recorded_settings", "recorded_thresholds", "run_versions"]
 
 logger = logging.getLogger(__name__)
 
 # These change how long and where a run computes, not what it computes.
-_MAY_DIFFER = ("max_epochs", "num_workers", "checkpoint_minutes", "device")
+MAY_DIFFER = ("max_epochs", "num_workers", "checkpoint_minutes", "device")
 # Paths name people and machines, and a checkpoint may be handed on.
 _PRIVATE = ("dataset_dir", "labels", "probe_labels", "checkpoint")
 _OPENED = -1
@@ -78,7 +78,7 @@ class RunFolder:
     @property
     def provenance(self) -> dict[str, Any]:
         """What a checkpoint should tell of its origin: `settings`, without paths, and `versions`."""
-        left_out = {*_PRIVATE, *_MAY_DIFFER} - {"max_epochs"}
+        left_out = {*_PRIVATE, *MAY_DIFFER} - {"max_epochs"}
         settings = {name: value for name, value in self.settings.items() if name not in left_out}
         return {"settings": settings, "versions": run_versions()}
 
@@ -136,12 +136,12 @@ class RunFolder:
         different = [
             f"{name} was {earlier.get(name)!r}, now {self.settings.get(name)!r}"
             for name in sorted(earlier.keys() | self.settings.keys())
-            if name not in _MAY_DIFFER and earlier.get(name) != self.settings.get(name)
+            if name not in MAY_DIFFER and earlier.get(name) != self.settings.get(name)
         ]
         if different:
             raise ValueError(
                 f"{self.path}: belongs to a run with other settings: {'; '.join(different)}; only "
-                f"{', '.join(_MAY_DIFFER)} may differ: restore the settings or give --output_dir a new folder"
+                f"{', '.join(MAY_DIFFER)} may differ: restore the settings or give --output_dir a new folder"
             )
         finished = record.get("finished_epochs")
         if finished is not None and finished >= self.settings["max_epochs"]:

@@ -21,6 +21,7 @@ from monai_ssl.cli.export import export_command
 from monai_ssl.cli.phantoms import phantoms_command
 from monai_ssl.cli.reducing import reduce_command
 from monai_ssl.cli.slicing import slice_command
+from monai_ssl.cli.sweep import RUN_SETTINGS, sweep_command
 
 __all__ = ["app"]
 
@@ -31,4 +32,5 @@ app.command("reduce")(reduce_command)
 app.command("export")(export_command)
 app.command("phantoms")(phantoms_command)
 app.command("checkpoints")(checkpoints_command)
+app.command("sweep", context_settings=RUN_SETTINGS)(sweep_command)
 app.command("compare")(compare_command)

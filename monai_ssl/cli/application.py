@@ -22,7 +22,7 @@ from typer.core import TyperGroup
 
 __all__ = ["app", "given"]
 
-_RESUMABLE = {"slice", "export"}
+_RESUMABLE = {"slice", "export", "sweep"}
 _INTERRUPTED = 130  # what shells give for a process that SIGINT ended
 
 

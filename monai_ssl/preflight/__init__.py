@@ -17,7 +17,7 @@ that MONAI's configuration parser passes on without wrapping it into a traceback
 """
 
 from monai_ssl.preflight.check import check
-from monai_ssl.preflight.command_line import bundle_root, refuse_unknown_overrides
+from monai_ssl.preflight.command_line import bundle_root, hint_if_unknown, refuse_unknown_overrides
 from monai_ssl.preflight.input import ExpectedInput, expected_input, per_channel
 from monai_ssl.preflight.refusal import derived, refuse, refuse_run_folder
 from monai_ssl.preflight.start import load_start
@@ -28,6 +28,7 @@ __all__ = [
     "check",
     "derived",
     "expected_input",
+    "hint_if_unknown",
     "load_start",
     "per_channel",
     "refuse",

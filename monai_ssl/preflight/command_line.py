@@ -26,7 +26,7 @@ from monai.utils import ensure_tuple
 
 from monai_ssl.preflight.refusal import refuse
 
-__all__ = ["bundle_root", "refuse_unknown_overrides"]
+__all__ = ["bundle_root", "hint_if_unknown", "refuse_unknown_overrides"]
 
 # The arguments of `monai.bundle run` itself; all others are overrides.
 _RUN_ARGUMENTS = {
@@ -64,11 +64,22 @@ def refuse_unknown_overrides() -> None:
     if not files:
         return
     config = ConfigParser.load_config_files(files)
-    hints = {name: _hint_if_unknown(name, config) for name in sorted(arguments.keys() - _RUN_ARGUMENTS)}
+    hints = {name: hint_if_unknown(name, config) for name in sorted(arguments.keys() - _RUN_ARGUMENTS)}
     refuse([f"--{name}: no such setting in {', '.join(files)}; {hint}" for name, hint in hints.items() if hint])
 
 
-def _hint_if_unknown(name: str, config: Any) -> str | None:
+def hint_if_unknown(name: str, config: Any) -> str | None:
+    """
+    None for a setting that a configuration defines, else the nearest name that it does define.
+
+    Args:
+        name: of the setting, `::` between levels.
+        config: the content of the configuration files, merged.
+
+    Example:
+        >>> hint_if_unknown("max_epoch", {"max_epochs": 5})
+        'did you mean --max_epochs?'
+    """
     parts = name.removeprefix("+").replace("::", "#").split("#")
     here = config
     for depth, part in enumerate(parts):

@@ -84,8 +84,8 @@ def expected_input(
         except CheckpointMismatchError as error:
             problems.append(f"--checkpoint {error}")
         if expected is None and not problems and (mean is None or std is None):
-            logger.warning("%s: nothing tells how its images were normalised; mean %s and std %s are taken, give --mean "
-                           "and --std if others are known", checkpoint, mean or _MEAN, std or _STD)  # fmt: skip
+            logger.warning("%s: nothing tells how its images were normalised; mean %s and std %s are taken, give "
+                           "--mean and --std if others are known", checkpoint, mean or _MEAN, std or _STD)  # fmt: skip
     _compare(expected, mean, std, in_channels, checkpoint)
     if window == "auto":
         of_checkpoint = expected is not None and in_hounsfield_units(dataset_dir)

@@ -20,6 +20,7 @@ from monai_ssl.visualize.embedding_map import embedding_figure, embedding_plane
 from monai_ssl.visualize.figures import figure_to_svg, image_grid
 from monai_ssl.visualize.reduction_tables import dropped_table, exemplar_table, reduction_summary, typical_volume
 from monai_ssl.visualize.roc import roc_figure
+from monai_ssl.visualize.scenarios import scenario_figure
 from monai_ssl.visualize.views import views_figure
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "read_metrics",
     "reduction_summary",
     "roc_figure",
+    "scenario_figure",
     "typical_volume",
     "views_figure",
 ]
