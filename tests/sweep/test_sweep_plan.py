@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from monai_ssl.cli.sweep import run_settings
-from monai_ssl.sweep import read_sweep, sweep_slots
+from monai_ssl.sweep import plan_sweep, read_sweep, sweep_slots
 from monai_ssl.sweep.record import keep_record
 
 CONFIGS = Path(__file__).resolve().parents[2] / "bundles/resnet_finetuning/configs"
@@ -49,6 +49,15 @@ def test_a_learning_curve_trains_on_everything_once():
     found = [scenario.settings for scenario in read_sweep(CONFIGS / "learning_curve_sweep.json").scenarios]
     expected = [(size, seed) for size in (0.01, 0.05, 0.1, 0.25, 0.5) for seed in range(5)] + [(1, None)]
     assert [(settings["train_fraction"], settings.get("subset_seed")) for settings in found] == expected
+
+
+def test_the_sweeps_of_the_bundle_are_planned_whole(tmp_path):
+    (tmp_path / "ResNet50.pt").touch()
+    plan = plan_sweep(CONFIGS / "radimagenet_sweep.json", tmp_path / "out", weights=tmp_path, folds=5)
+    assert len(plan.runs) == 30
+    assert {run.settings["max_epochs"] for run in plan.runs} == {30}
+    assert len(plan.not_run) == 18
+    assert len(plan_sweep(CONFIGS / "learning_curve_sweep.json", tmp_path / "curve").runs) == 26
 
 
 def test_the_grid_is_a_product_with_axes_bound_to_entries(bench):
