@@ -14,6 +14,8 @@ from __future__ import annotations
 
 import json
 
+import cv2
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -223,6 +225,41 @@ def test_training_ends_early_and_a_part_of_the_patients_is_enough(images, tmp_pa
             **{**settings, "batch_size": data.count("train")},
         )
     assert stop.value.code == 0
+
+
+@pytest.mark.parametrize(
+    ("bundle", "backbone"), [("resnet_finetuning", "resnet10t"), ("vit_finetuning", "vit_tiny_patch16_224")]
+)
+def test_a_model_of_165_classes_is_a_start_for_another_data_set(tmp_path, images, bundle, backbone, capsys):
+    folder = tmp_path / "many classes"
+    folder.mkdir()
+    generator = np.random.default_rng(0)
+    rows = [(f"{number:03d}.png", number % 165, "train" if number < 165 else "val") for number in range(180)]
+    rows += [(f"{number:03d}.png", number % 165, "test") for number in range(180, 200)]
+    for name, *_ in rows:
+        cv2.imwrite(str(folder / name), generator.integers(0, 255, (36, 36)).astype(np.uint8))
+    table = pd.DataFrame(rows, columns=["image", "class", "split"])
+    table.assign(patient=table["image"], **{"class": table["class"].map("finding {:03d}".format)}).to_csv(
+        folder / "labels.csv", index=False
+    )
+    settings = {**QUICK, "backbone": backbone, "max_epochs": 1, "task": "multiclass", "mean": 0.4, "std": 0.3}
+    run(bundle, "train", dataset_dir=folder, labels=folder / "labels.csv", output_dir=tmp_path / "many", **settings)
+    many = torch.load(tmp_path / "many" / "model.pt", weights_only=True)
+    head = create_backbone(backbone, num_classes=1).pretrained_cfg["classifier"]
+    assert len(many[f"{head}.bias"]) == 165
+    columns = pd.read_csv(tmp_path / "many" / "predictions.csv").columns
+    assert sum(column.endswith("_score") for column in columns) == 165
+
+    watch = Watch()
+    few = {"dataset_dir": images, "labels": images / "labels.csv", "output_dir": tmp_path / "few"}
+    quick = {**QUICK, "backbone": backbone, "max_epochs": 1, "freeze_epochs": 0}
+    run(bundle, "train", watch=watch, **few, **quick, checkpoint=tmp_path / "many" / "model.pt")
+    body = {name for name in many if not name.startswith(f"{head}.")}
+    assert body == {name for name in watch.states[0] if not name.startswith(f"{head}.")}
+    assert all(torch.equal(watch.states[0][name], many[name]) for name in body)
+    recorded = json.loads((tmp_path / "few" / "settings.json").read_text())["settings"]
+    assert (recorded["mean"], recorded["std"]) == ([0.4], [0.3])
+    assert "left behind: classifier (2)" in capsys.readouterr().out
 
 
 def test_wrong_settings_are_named_together(images, tmp_path, capsys):
