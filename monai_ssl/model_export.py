@@ -25,7 +25,7 @@ from torch import nn
 from monai_ssl.data.windows import window_choices, window_limits
 from monai_ssl.files import file_checksum
 from monai_ssl.networks import create_backbone, load_backbone_weights
-from monai_ssl.networks.checkpoint_files import read_checkpoint
+from monai_ssl.networks.checkpoints.files import read_checkpoint
 from monai_ssl.networks.export import export_network
 from monai_ssl.preflight import refuse
 from monai_ssl.run_folder import recorded_thresholds, run_versions

@@ -253,8 +253,10 @@ def test_what_is_no_image_is_left_out_and_damage_is_named_at_once(tmp_path, pict
     radiograph(tmp_path / "bad window", picture, WindowCenter="5", WindowWidth="0")
     radiograph(tmp_path / "bad function", picture, WindowCenter="5", WindowWidth="9", VOILUTFunction="CUBIC")
     (tmp_path / "cut").write_bytes(files[1].read_bytes()[:-100])
+    radiograph(tmp_path / "endless", np.zeros((100_001, 1, 1), np.uint8))
     (problem,) = ImageData(tmp_path).problems
-    assert "3 DICOM files cannot be used" in problem
+    assert "4 DICOM files cannot be used" in problem
+    assert "endless (100,001 frames, the most is 100,000)" in problem
     for told in ("bad window (WindowWidth is below 1)", "bad function (VOILUTFunction is none", "cut (truncated"):
         assert told in problem
     assert "SECRET" not in problem + caplog.text

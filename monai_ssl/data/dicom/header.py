@@ -95,6 +95,8 @@ _BITS = (8, 16, 32, 64)
 # Pixel data are padded by an odd byte, by few writers to a round length. A row or column of them is no padding: then
 # rows, columns or bits are not what the header tells.
 _MOST_PADDING = 256
+# Of a film, which nothing but its pixels bounds; an hour of angiography has as many.
+_MOST_FRAMES = 100_000
 
 
 class NoImageError(ValueError):
@@ -154,6 +156,8 @@ def _headers(
     pixels = _check_pixels(stream, dataset, matrix, max_gib)
     if matrix.frames == 1 and "PerFrameFunctionalGroupsSequence" not in dataset:
         return [_header(dataset, path, None, matrix, pixels)]
+    if alone and matrix.frames > _MOST_FRAMES:
+        raise ValueError(f"{matrix.frames:,} frames, the most is {_MOST_FRAMES:,}")
     if not alone or "PerFrameFunctionalGroupsSequence" in dataset:
         _check_groups(dataset, matrix.frames)
     headers = [_header(dataset, path, frame, matrix, pixels) for frame in range(matrix.frames)]
