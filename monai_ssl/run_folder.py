@@ -97,10 +97,16 @@ class RunFolder:
             leave(code)
         self.stop.install()
 
-    def finish(self) -> None:
-        """Record that the run ended, with its number of epochs."""
+    def finish(self, trained_epochs: int | None = None) -> None:
+        """
+        Record that the run ended.
+
+        Args:
+            trained_epochs: where they may be fewer than `max_epochs`; the run counts as finished all the same.
+        """
         if idist.get_rank() == 0:
-            self._write(finished_epochs=self.settings["max_epochs"])
+            trained = {} if trained_epochs is None else {"trained_epochs": trained_epochs}
+            self._write(finished_epochs=self.settings["max_epochs"], **trained)
 
     def close(self) -> None:
         """Let other processes have the folder, and SIGTERM its usual meaning."""

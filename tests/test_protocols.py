@@ -80,10 +80,12 @@ def of(modules):
 
 def test_less_is_more_opens_the_backbone_after_ten_epochs_and_keeps_the_rate(images, tmp_path):
     watch = Watch()
+    torch.save(create_backbone("resnet10t").state_dict(), tmp_path / "start.pt")
     run(
         "resnet_finetuning",
         ("train", "less_is_more"),
         watch=watch,
+        checkpoint=tmp_path / "start.pt",
         dataset_dir=images,
         labels=images / "classes.csv",
         output_dir=tmp_path / "run",
@@ -111,7 +113,8 @@ def test_less_is_more_opens_the_backbone_after_ten_epochs_and_keeps_the_rate(ima
 @pytest.mark.parametrize("protocol", ["less_is_more", "radimagenet", "vit_med"])
 def test_protocols_have_the_numbers_of_their_papers(protocol, images):
     bundle = next(name for name, protocols in PROTOCOLS.items() if protocol in protocols)
-    flow = workflow(bundle, ("train", protocol), dataset_dir=images, labels=images / "classes.csv")
+    start = {"checkpoint": images / "start.pt"}  # read when the run starts, which this one does not
+    flow = workflow(bundle, ("train", protocol), dataset_dir=images, labels=images / "classes.csv", **start)
     settings = flow.parser.get_parsed_content("settings")
     shared = {"trained_layers": "all", "patience": None, "layer_decay": None, "folds": None, "train_fraction": 1.0}
     expected = {
@@ -213,6 +216,8 @@ def test_training_ends_early_and_a_part_of_the_patients_is_enough(images, tmp_pa
     scores = [line["val_auc"] for line in lines]
     best = scores.index(max(scores)) + 1
     assert len(lines) == best + 2 < 30
+    record = json.loads((tmp_path / "run" / "settings.json").read_text())
+    assert (record["finished_epochs"], record["trained_epochs"]) == (30, len(lines))
     assert lines[-1]["iteration"] == len(lines)
     # the same command finds a finished run
     with pytest.raises(SystemExit) as stop:

@@ -33,15 +33,16 @@ class EarlyStop:
     Args:
         evaluator: the validation engine, with a key metric.
         patience: epochs, at least 1; None never ends.
+        interval: epochs from one validation to the next; what was not validated is not judged.
 
     Raises:
-        ValueError: when patience is below 1.
+        ValueError: when patience is below 1, or below the interval.
     """
 
-    def __init__(self, evaluator: Evaluator, patience: int | None) -> None:
-        if patience is not None and patience < 1:
-            raise ValueError(f"patience must be at least 1, or None, got {patience}")
-        self.evaluator, self.patience = evaluator, patience
+    def __init__(self, evaluator: Evaluator, patience: int | None, interval: int = 1) -> None:
+        if patience is not None and patience < max(1, interval):
+            raise ValueError(f"patience must be at least {max(1, interval)}, or None, got {patience}")
+        self.evaluator, self.patience, self.interval = evaluator, patience, interval
 
     def attach(self, engine: Engine) -> None:
         """Follow `engine`, a trainer."""
@@ -53,6 +54,7 @@ class EarlyStop:
     def __call__(self, engine: Engine, epoch: int | None = None) -> None:
         best = self.evaluator.state.best_metric_epoch
         epoch = engine.state.epoch if epoch is None else epoch
-        if self.patience is not None and best > 0 and epoch - best >= self.patience:
+        judged = best > 0 and epoch % self.interval == 0
+        if self.patience is not None and judged and epoch - best >= self.patience:
             logger.info("stopped early: no better validation since epoch %d, %d epochs ago", best, epoch - best)
             engine.terminate()

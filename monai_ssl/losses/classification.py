@@ -121,7 +121,10 @@ def class_weights(labels: np.ndarray, task: str, weights: str | Sequence[float] 
             both = (positives > 0) & (negatives > 0)
             return np.where(both, negatives / np.maximum(positives, 1), 1.0)
         return np.where(positives > 0, len(labels) / (columns * np.maximum(positives, 1)), 1.0)
-    found = np.asarray(weights, dtype=np.float64)
+    try:
+        found = np.asarray(weights, dtype=np.float64)
+    except (TypeError, ValueError):
+        found = np.empty(0)
     if found.shape != (columns,) or not (found > 0).all() or not np.isfinite(found).all():
         raise ValueError(f"class_weights must be {columns} numbers above 0, one a label, got {weights}")
     return found

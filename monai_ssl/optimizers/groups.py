@@ -13,6 +13,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from timm.models import group_parameters
@@ -21,6 +22,8 @@ from torch import nn
 from monai_ssl.networks.backbones import classifier_names
 
 __all__ = ["parameter_groups"]
+
+logger = logging.getLogger(__name__)
 
 
 def parameter_groups(
@@ -103,6 +106,8 @@ def _layer_rates(
     matcher = network.group_matcher(coarse=False)  # type: ignore[operator]
     layers = group_parameters(network, matcher, reverse=True)
     last = max(layers.values())
+    logger.info("rates of %d layers: from %.3g at the image to %.3g", last + 1, learning_rate * layer_decay**last,
+                learning_rate)  # fmt: skip
     return {name: (f"layer_{at}_", learning_rate * layer_decay ** (last - at)) for name, at in layers.items()}
 
 

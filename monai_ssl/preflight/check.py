@@ -68,8 +68,13 @@ def check(data: ImageData, settings: dict[str, Any], *splits: str, problems: Seq
 
 def _epoch_problems(settings: dict[str, Any]) -> list[str]:
     interval, epochs = settings.get("val_interval", 1), settings.get("max_epochs", 1)
-    if number_problems({"val_interval": interval, "max_epochs": epochs}) or interval <= epochs:
+    patience = settings.get("patience")
+    if number_problems({"val_interval": interval, "max_epochs": epochs, "patience": patience}):
         return []
+    if interval <= epochs and (patience is None or patience >= interval):
+        return []
+    if interval <= epochs:
+        return [f"--patience {patience} is below --val_interval {interval}: it would end before a second validation"]
     return [
         f"--val_interval {interval} is above --max_epochs {epochs}: none would be validated, so none could be chosen"
     ]

@@ -42,7 +42,7 @@ class SweepPlan:
         output: its folder.
         scenarios: all of the sweep file.
         folds: of the cross-validation; None for one split.
-        runs: those of the scenarios that can and shall run, scenario by scenario.
+        all_runs: of each scenario, by its name, one per fold.
         not_run: why the others do not, by the scenario's name.
         record: what must not change while the sweep goes on.
     """
@@ -50,13 +50,14 @@ class SweepPlan:
     output: Path
     scenarios: tuple[Scenario, ...]
     folds: int | None
-    runs: tuple[SweepRun, ...]
+    all_runs: Mapping[str, tuple[SweepRun, ...]]
     not_run: Mapping[str, str]
     record: dict[str, Any]
 
-    def folders(self, scenario: Scenario) -> list[Path]:
-        """The run folders of a scenario, one per fold."""
-        return [self.output / scenario.name / name for name in _fold_names(self.folds)]
+    @property
+    def runs(self) -> tuple[SweepRun, ...]:
+        """Those of the scenarios that can and shall run, scenario by scenario."""
+        return tuple(run for name, runs in self.all_runs.items() if name not in self.not_run for run in runs)
 
     def lines(self) -> list[str]:
         """What is to be done, in words."""
@@ -113,28 +114,33 @@ def plan_sweep(
         if only is not None and not fnmatchcase(scenario.name, only):
             not_run.setdefault(scenario.name, "left out by --only")
     record = {
-        "config_files": {file.name: file_checksum(file) for file in sweep.config_files if file.is_file()},
+        "config_files": {
+            f"{place} {file.name}": file_checksum(file)
+            for place, file in enumerate(sweep.config_files, start=1)
+            if file.is_file()
+        },
         "folds": folds,
         "weights": None if weights is None else os.path.abspath(weights),
         "settings": common,
         "scenarios": {scenario.name: scenario.settings for scenario in sweep.scenarios},
     }
     epochs = {"max_epochs": config["max_epochs"]} if "max_epochs" in config else {}
-    runs = tuple(
-        SweepRun(
-            scenario.name,
-            output / scenario.name / name,
-            {
-                "config_file": [str(file) for file in sweep.config_files],
-                **(epochs | common | scenario.settings | starts.get(scenario.name, {})),
-                **({} if folds is None else {"folds": folds, "fold": fold}),
-            },
+    all_runs = {
+        scenario.name: tuple(
+            SweepRun(
+                scenario.name,
+                output / scenario.name / name,
+                {
+                    "config_file": [str(file) for file in sweep.config_files],
+                    **(epochs | common | scenario.settings | starts.get(scenario.name, {})),
+                    **({} if folds is None else {"folds": folds, "fold": fold}),
+                },
+            )
+            for fold, name in enumerate(_fold_names(folds))
         )
         for scenario in sweep.scenarios
-        if scenario.name not in not_run
-        for fold, name in enumerate(_fold_names(folds))
-    )
-    plan = SweepPlan(output, sweep.scenarios, folds, runs, not_run, json.loads(json.dumps(record)))
+    }
+    plan = SweepPlan(output, sweep.scenarios, folds, all_runs, not_run, json.loads(json.dumps(record)))
     problems += record_problems(output, plan.record)
     if problems:
         raise ValueError("\n".join(problems))

@@ -82,18 +82,21 @@ def redraw_sweep(plan: SweepPlan, reasons: dict[str, str], redraws: int, seed: i
     Raises:
         ValueError: when scenarios of a fold were tested on different images.
     """
-    folders = [plan.folders(scenario) for scenario in plan.scenarios]
-    shape = (len(folders), len(folders[0]))
+    runs = [plan.all_runs[scenario.name] for scenario in plan.scenarios]
+    shape = (len(runs), len(runs[0]))
     auc, done, samples = np.full(shape, np.nan), np.zeros(shape, bool), np.full((redraws, *shape), np.nan)
     units = set()
     for fold in range(shape[1]):
         tables = {}
         for number, scenario in enumerate(plan.scenarios):
-            folder = folders[number][fold]
-            if finished_epochs(folder) is None:
+            run = runs[number][fold]
+            if not run.finished():
+                epochs = finished_epochs(run.folder)
+                if epochs is not None:
+                    reasons[scenario.name] = f"not finished: {epochs} of {run.settings['max_epochs']} epochs"
                 continue
             try:
-                table = _read(folder)
+                table = _read(run.folder)
                 align_predictions({scenario.name: table})
             except (OSError, ValueError) as error:
                 reasons[scenario.name] = " ".join(str(error).split())
@@ -105,7 +108,7 @@ def redraw_sweep(plan: SweepPlan, reasons: dict[str, str], redraws: int, seed: i
         members = list(tables)
         done[members, fold] = True
         auc[members, fold] = _mean_auc(data)
-        samples[:, members, fold] = _redraw_fold(data, redraws, seed + fold, folders[members[0]][fold].name)
+        samples[:, members, fold] = _redraw_fold(data, redraws, seed + fold, runs[members[0]][fold].folder.name)
         units.add(data.unit)
     return Redrawn(auc, done, samples, " and ".join(sorted(units)))
 

@@ -69,6 +69,16 @@ def test_it_ends_where_a_plain_loop_would_also_when_the_run_goes_on_from_any_epo
             assert epochs_run(scores, patience, len(scores), done) == run[done:]
 
 
-def test_patience_below_one_is_refused():
-    with pytest.raises(ValueError, match="at least 1, or None, got 0"):
-        EarlyStop(_Evaluator([]), 0)
+def test_epochs_without_validation_are_not_judged():
+    evaluator, seen = _Evaluator([0.5] * 8), []
+    trainer = Engine(lambda engine, batch: seen.append(engine.state.epoch))
+    trainer.add_event_handler(Events.EPOCH_COMPLETED(every=3), evaluator.validate)
+    EarlyStop(evaluator, patience=3, interval=3).attach(trainer)
+    trainer.run(range(1), max_epochs=8)
+    assert seen == [1, 2, 3, 4, 5, 6]
+
+
+@pytest.mark.parametrize(("patience", "interval", "least"), [(0, 1, 1), (2, 3, 3)])
+def test_too_little_patience_is_refused(patience, interval, least):
+    with pytest.raises(ValueError, match=f"at least {least}, or None, got {patience}"):
+        EarlyStop(_Evaluator([]), patience, interval)

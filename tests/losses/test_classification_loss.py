@@ -75,7 +75,7 @@ def test_balanced_weights_of_classes_are_scikit_learn_s():
     torch.testing.assert_close(loss(logits, target), expected)
 
 
-@pytest.mark.parametrize("weights", ["sqrt", [1, 2], [1, 0, 1], [1, -1, 2], [1, float("nan"), 2]])
+@pytest.mark.parametrize("weights", ["sqrt", {"a": 1}, ["x", 1, 2], [1, 2], [1, 0, 1], [1, -1, 2], [1, 1, torch.nan]])
 def test_other_weights_are_refused(weights):
     with pytest.raises(ValueError, match="class_weights must be"):
         class_weights(np.zeros((4, 3)), "multilabel", weights)

@@ -125,6 +125,7 @@ class _FewImages(_Data):
         ({"std": 0}, "--std must be a number above 0"),
         ({"learning_rate": float("nan")}, "--learning_rate must be a number above 0"),
         ({"val_interval": 3, "max_epochs": 2}, "--val_interval 3 is above --max_epochs 2"),
+        ({"val_interval": 3, "max_epochs": 9, "patience": 2}, "--patience 2 is below --val_interval 3"),
         ({"window": ["lung", "lungs"]}, "--window: window must be one of lung, mediastinum"),
         ({"backbone": 18}, "--backbone '18' is no model of timm"),
         ({"batch_size": 6}, "10 images in the split train do not fill one batch of 6 in each of 2 processes"),

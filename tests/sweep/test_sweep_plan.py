@@ -156,10 +156,21 @@ def test_another_sweep_in_the_folder_is_refused(bench):
     differing = problems_of(bench, settings={"seconds": 2}, folds=5)
     assert len(differing) == 1
     assert "folds was None, now 5; settings::seconds was None, now 2" in differing[0]
-    assert "scenarios::learning_rate=0.1" in problems_of(bench, grid={"learning_rate": [0.1]})[0]
+    fewer = problems_of(bench, grid={"learning_rate": [0.1]})
+    assert "scenarios::one_learning_rate=0.1 was" in fewer[0]
+    assert "scenarios::learning_rate=0.1" not in fewer[0]  # what is new is no difference
     config = json.loads((bench.root / "train.json").read_text())
     (bench.root / "train.json").write_text(json.dumps({**config, "learning_rate": 3}))
-    assert "config_files::train.json was" in problems_of(bench)[0]
+    assert "config_files::1 train.json was" in problems_of(bench)[0]
+
+
+def test_a_sweep_may_get_more_scenarios(bench):
+    grid = {"learning_rate": [0.1, 0.01]}
+    plan = bench.plan(grid)
+    keep_record(plan.output, plan.record)
+    more = bench.plan({"learning_rate": [0.1, 0.01, 0.001]})
+    keep_record(more.output, more.record)
+    assert "scenarios::learning_rate=0.001 was" in problems_of(bench, grid=grid)[0]
 
 
 def test_a_folder_of_something_else_is_refused(bench):

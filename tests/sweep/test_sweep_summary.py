@@ -29,6 +29,10 @@ FOLDS, REDRAWS, SEED = 3, 40, 7
 SCENARIOS = ("one_learning_rate=0.1", "one_learning_rate=0.01", "two_learning_rate=0.1", "two_learning_rate=0.01")
 
 
+def folders_of(plan, scenario):
+    return [run.folder for run in plan.all_runs[scenario.name]]
+
+
 def write_run(folder, seed, fold, strength, labels=("a", "b"), patients=True, truth=None):
     """Validation and test rows; the test rows of a fold are the same whatever the seed."""
     generator = np.random.default_rng([99, fold])
@@ -51,7 +55,7 @@ def write_run(folder, seed, fold, strength, labels=("a", "b"), patients=True, tr
 def plan(bench):
     plan = bench.plan(folds=FOLDS)
     for number, scenario in enumerate(plan.scenarios):
-        for fold, folder in enumerate(plan.folders(scenario)):
+        for fold, folder in enumerate(folders_of(plan, scenario)):
             if (number, fold) != (3, 1):
                 write_run(folder, number, fold, strength=0.2 * number)
     return plan
@@ -108,7 +112,7 @@ def test_a_scenario_without_all_folds_has_a_row_and_no_part_in_the_mean(plan):
     assert partial["auc"] > 0.6
     assert summary.totals["missing"] == {SCENARIOS[3]: "failed: it broke"}
     # its own row rests on its own folds
-    for folder in plan.folders(plan.scenarios[0])[:2], plan.folders(plan.scenarios[1]):
+    for folder in folders_of(plan, plan.scenarios[0])[:2], folders_of(plan, plan.scenarios[1]):
         for each in folder:
             (each / "settings.json").unlink()
     fewer = summarise_sweep(plan, redraws=REDRAWS, seed=SEED)
@@ -121,7 +125,7 @@ def test_a_scenario_without_all_folds_has_a_row_and_no_part_in_the_mean(plan):
 def test_a_perfect_and_a_coin_tossing_model(bench):
     plan = bench.plan({"backbone": ["perfect", "constant"]}, folds=2)
     for scenario in plan.scenarios:
-        for fold, folder in enumerate(plan.folders(scenario)):
+        for fold, folder in enumerate(folders_of(plan, scenario)):
             write_run(folder, 0, fold, 5)
             table = pd.read_csv(folder / "predictions.csv")
             if "constant" in scenario.name:
@@ -136,14 +140,14 @@ def test_a_perfect_and_a_coin_tossing_model(bench):
 def test_what_cannot_be_computed_is_empty_and_told(bench, caplog):
     plan = bench.plan({"backbone": ["x", "y"]}, folds=2)
     for scenario in plan.scenarios:
-        for fold, folder in enumerate(plan.folders(scenario)):
+        for fold, folder in enumerate(folders_of(plan, scenario)):
             write_run(folder, 1, fold, 0.5, labels=("a",), truth=0 if fold else None)
     # fold 1 has one class only
     summary = summarise_sweep(plan, redraws=30)
     assert "fold_1: no label has both classes" in caplog.text
     assert summary.scenarios["auc"].notna().all()
     assert summary.scenarios["sd_over_folds"].isna().all()
-    file = plan.folders(plan.scenarios[1])[0] / "predictions.csv"
+    file = folders_of(plan, plan.scenarios[1])[0] / "predictions.csv"
     table = pd.read_csv(file)
     table["a_score"] = np.nan
     table.to_csv(file, index=False)
@@ -152,7 +156,7 @@ def test_what_cannot_be_computed_is_empty_and_told(bench, caplog):
     assert "scores are NaN or infinite" in summary.totals["missing"]["backbone=y"]
     # and with nothing at all
     for scenario in plan.scenarios:
-        for folder in plan.folders(scenario):
+        for folder in folders_of(plan, scenario):
             (folder / "predictions.csv").unlink()
     files = summarise_sweep(plan, redraws=30).write(plan.output)
     assert [file.name for file in files] == ["scenarios.csv", "summary.json"]
@@ -161,7 +165,7 @@ def test_what_cannot_be_computed_is_empty_and_told(bench, caplog):
 
 def test_unknown_labels_are_left_out_for_that_label(bench):
     plan = bench.plan({"backbone": ["x"]})
-    [folder] = plan.folders(plan.scenarios[0])
+    [folder] = folders_of(plan, plan.scenarios[0])
     write_run(folder, 1, 0, 0.5)
     table = pd.read_csv(folder / "predictions.csv").sort_values("image", ignore_index=True)
     table.loc[::5, "b_true"] = np.nan
@@ -174,7 +178,7 @@ def test_unknown_labels_are_left_out_for_that_label(bench):
 
 def test_one_patient_in_a_fold_gives_no_interval(bench, caplog):
     plan = bench.plan({"backbone": ["x"]})
-    [folder] = plan.folders(plan.scenarios[0])
+    [folder] = folders_of(plan, plan.scenarios[0])
     write_run(folder, 1, 0, 0.5)
     table = pd.read_csv(folder / "predictions.csv").assign(patient="same")
     table.to_csv(folder / "predictions.csv", index=False)
@@ -185,7 +189,7 @@ def test_one_patient_in_a_fold_gives_no_interval(bench, caplog):
 
 
 def test_other_test_images_are_refused(plan):
-    file = plan.folders(plan.scenarios[1])[0] / "predictions.csv"
+    file = folders_of(plan, plan.scenarios[1])[0] / "predictions.csv"
     table = pd.read_csv(file)
     table[table["image"] != "0_3"].to_csv(file, index=False)
     with pytest.raises(ValueError, match=r"1 images of one_learning_rate=0\.1 are not in one_learning_rate=0\.01"):
@@ -194,7 +198,7 @@ def test_other_test_images_are_refused(plan):
 
 def test_without_patients_images_are_redrawn(bench):
     plan = bench.plan({"backbone": ["x"]})
-    write_run(plan.folders(plan.scenarios[0])[0], 1, 0, 0.5, patients=False)
+    write_run(folders_of(plan, plan.scenarios[0])[0], 1, 0, 0.5, patients=False)
     assert summarise_sweep(plan, redraws=30).totals["unit"] == "image"
 
 
@@ -214,3 +218,14 @@ def test_the_table_and_the_figure(plan):
     assert [label.get_text() for label in axes.get_yticklabels()] == [f"learning_rate={x}" for x in (0.1, 0.01)] * 2
     with pytest.raises(ValueError, match="no scenario has an AUC yet"):
         scenario_figure(summary.scenarios.assign(auc=np.nan))
+
+
+def test_runs_of_fewer_epochs_than_asked_for_stay_out(plan, bench):
+    for folder in folders_of(plan, plan.scenarios[0]):
+        (folder / "settings.json").write_text(json.dumps({"settings": {"max_epochs": 9}, "finished_epochs": 9}))
+    (plan.output / "sweep.json").write_text(json.dumps(plan.record))
+    longer = bench.plan(settings={"max_epochs": 9}, folds=FOLDS, only="one_*0.1")
+    summary = summarise_sweep(longer, redraws=REDRAWS)
+    assert summary.totals["scenarios"] == 1
+    assert summary.scenarios["status"].tolist() == ["complete", *["not run"] * 3]
+    assert summary.scenarios["reason"].tolist()[1:3] == ["not finished: 2 of 9 epochs"] * 2
