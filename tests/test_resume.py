@@ -35,7 +35,11 @@ SWAV = {
     **{"hidden_dim": 16, "embedding_dim": 8, "prototypes": 6, "freeze_prototypes_iterations": 2},
     **{"queue_length": 8, "queue_start_epoch": 0, "probe_every": 2},
 }
-TUNING = {**COMMON, "dropout": 0.5, "freeze_epochs": 1}
+TUNING = {
+    **COMMON,
+    **{"dropout": 0.5, "freeze_epochs": 1, "trained_layers": 4, "flip_prob": 0.5, "amp": True, "accumulation": 2},
+    **{"layer_decay": 0.75, "head_learning_rate": 0.001, "select_by": "loss", "patience": 2},
+}
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +78,7 @@ def equal(one, other):
 def differences(one, other):
     """Names of what two run folders do not hold alike."""
     found = []
-    for name in ("metrics.jsonl", "predictions.csv"):
+    for name in ("metrics.jsonl", "predictions.csv", "evaluation.csv", "thresholds.json"):
         if (one / name).exists() or (other / name).exists():
             found += [name] if (one / name).read_bytes() != (other / name).read_bytes() else []
     for name in ("model.pt", "checkpoint.pt"):
