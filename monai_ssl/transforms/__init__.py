@@ -14,6 +14,12 @@ from __future__ import annotations
 from monai_ssl.transforms.load_slice import LoadSlice, LoadSliceD, LoadSliced, LoadSliceDict
 from monai_ssl.transforms.multi_crop import MultiCrop, MultiCropD, MultiCropd, MultiCropDict
 from monai_ssl.transforms.reduce_slices import ReduceSlices, ReduceSlicesD, ReduceSlicesd, ReduceSlicesDict
+from monai_ssl.transforms.resize_antialias import (
+    ResizeAntialias,
+    ResizeAntialiasD,
+    ResizeAntialiasd,
+    ResizeAntialiasDict,
+)
 from monai_ssl.transforms.slice_volume import SliceVolume, SliceVolumeD, SliceVolumed, SliceVolumeDict
 from monai_ssl.transforms.windows import (
     WINDOWS,
@@ -45,6 +51,10 @@ __all__ = [
     "ReduceSlicesD",
     "ReduceSlicesDict",
     "ReduceSlicesd",
+    "ResizeAntialias",
+    "ResizeAntialiasD",
+    "ResizeAntialiasDict",
+    "ResizeAntialiasd",
     "ScaleWindow",
     "ScaleWindowD",
     "ScaleWindowDict",
