@@ -205,7 +205,8 @@ def read_table(path: str | os.PathLike, text: Sequence[str] = ()) -> pd.DataFram
 
     Raises:
         FileNotFoundError: when it is absent.
-        ValueError: when it is not a CSV with a header, or two columns have one name; both name the file.
+        ValueError: when it is not a CSV with a header, two columns have one name, or the rows have more fields than the
+            header; all name the file.
     """
     import pandas as pd
 
@@ -226,6 +227,13 @@ def read_table(path: str | os.PathLike, text: Sequence[str] = ()) -> pd.DataFram
         raise ValueError(
             f"{path}: not a CSV table with a header line ({error}); write one row of names first"
         ) from error
+    if len(table) and not isinstance(table.index, pd.RangeIndex):  # pandas takes what is too many for row names
+        extra = table.index.nlevels
+        raise ValueError(
+            f"{path}: the rows have {len(columns) + extra} fields, the header {len(columns)}: the first row ends with "
+            f"{table[:1].astype(str).fillna('').iloc[0, -1]!r}; put quotes around cells that hold a comma, name all "
+            "columns, and end no row with a comma"
+        )
     return table
 
 

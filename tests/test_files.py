@@ -80,6 +80,18 @@ def test_two_columns_of_one_name_are_refused(tmp_path):
         read_table(tmp_path / "t.csv")
 
 
+@pytest.mark.parametrize(("rows", "last"), [("a,1,0\n", "0"), ("a,1,\nb,1,\n", ""), ("a,1,x,y\nb,0,x,z\n", "y")])
+def test_more_fields_than_the_header_has_are_refused(tmp_path, rows, last):
+    (tmp_path / "t.csv").write_text("id,value\n" + rows)
+    fields = rows.splitlines()[0].count(",") + 1
+    with pytest.raises(
+        ValueError, match=rf"t\.csv: the rows have {fields} fields, the header 2: .* ends with '{last}'"
+    ):
+        read_table(tmp_path / "t.csv", text=["id"])
+    (tmp_path / "t.csv").write_text("id,value\n")
+    assert read_table(tmp_path / "t.csv").empty
+
+
 def test_json_refuses_what_json_cannot_say(tmp_path):
     with pytest.raises(ValueError, match="JSON"):
         write_json(tmp_path / "x.json", {"auc": float("nan")})

@@ -13,6 +13,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,17 +25,20 @@ from monai_ssl.data.images import ImageData, list_images
 from monai_ssl.data.label_problems import TASKS, label_problems, with_images
 from monai_ssl.data.labelled import labelled_and_split
 from monai_ssl.data.labels import label_columns
+from monai_ssl.data.labels.columns import first_of
 from monai_ssl.data.splits import FRACTIONS, SPLITS, training_subset
 
 __all__ = ["TASKS", "FinetuningData"]
 
+logger = logging.getLogger(__name__)
+
 
 class FinetuningData(ImageData):
     """
-    Labelled images, split by patient.
+    Labelled images, split by patient, or by image where a public data set names no patients.
 
-    A `split` column in the labels is kept; where it names no validation rows, validation patients are drawn from the
-    training ones; without it all patients are split.
+    A `split` column in the labels is kept, rows without one are left out; where it names no validation rows, validation
+    patients are drawn from the training ones; without it all patients are split.
 
     Args:
         dataset_dir: see :py:func:`list_images`.
@@ -95,7 +99,7 @@ class FinetuningData(ImageData):
         images = self._images(dataset_dir)
         split = (self._fractions, self._split_seed, self._folds, self._fold)
         labelled = labelled_and_split(dataset_dir, labels, self._layout, *split, self._uncertain, self.problems)
-        labelled = labelled[labelled["split"] != ""]
+        labelled = self._with_split(labels, labelled)
         names = label_columns(labelled)
         if self._wanted and len(set(self._wanted)) < len(self._wanted):
             self.problems.append(f"--label_names {self._wanted} names a label twice")
@@ -103,8 +107,29 @@ class FinetuningData(ImageData):
         if unknown:
             self.problems.append(f"{labels}: no labels {unknown}; it has {names}")
         names = [name for name in dict.fromkeys(self._wanted or names) if name in names]
-        table = training_subset(labelled[["image", "patient", "split", *names]], *self._subset)
-        return table.assign(file="", row=-1) if images is None else with_images(table, images, labels, dataset_dir)
+        table = labelled[["image", "patient", "split", *names]]
+        if images is None:
+            return training_subset(table, *self._subset).assign(file="", row=-1)
+        found = with_images(table, images, labels, dataset_dir)
+        # Of all rows of a patient, so that a reduced store gives the same patients as a whole one.
+        known = table[table.index.isin(found.index) | table["patient"].isin(set(found["patient"]) - {""})]
+        return found[found.index.isin(training_subset(known, *self._subset).index)].reset_index(drop=True)
+
+    def _with_split(self, labels: Path, labelled: pd.DataFrame) -> pd.DataFrame:
+        blank = labelled["split"] == ""
+        kept = labelled[~blank]
+        if blank.any():
+            absent = [split for split in self._needed if split not in set(kept["split"])]
+            said = (
+                f"{labels}: {int(blank.sum())} of {len(labelled)} rows have no split, where others have one, and are "
+                f"left out, such as {first_of(labelled['image'][blank])}"
+            )
+            if absent:
+                advice = "give them one, or none to any row to split all by --fractions"
+                self.problems.append(f"{said}; no row is in {' or '.join(absent)}: {advice}")
+            else:
+                logger.warning("%s", said)
+        return kept
 
     def _images(self, dataset_dir: str | os.PathLike) -> pd.DataFrame | None:
         try:

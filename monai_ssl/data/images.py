@@ -23,6 +23,7 @@ import pandas as pd
 from monai_ssl.data.array_images import npz_images, with_slices
 from monai_ssl.data.dicom.single import is_dicom_file, list_dicom_images, modality_of
 from monai_ssl.data.labels import label_columns
+from monai_ssl.data.litter import visible_files
 from monai_ssl.data.slice_store import SliceStore
 from monai_ssl.data.slicing_state import STATE_FILE
 from monai_ssl.data.volume import relative_name
@@ -39,6 +40,7 @@ def list_images(dataset_dir: str | os.PathLike) -> pd.DataFrame:
     Args:
         dataset_dir: a slice store (its kept slices), a folder with image files at any depth (PNG, JPEG, TIFF, BMP, or
             `.npy` volumes (N, H, W) as MRNet has them, by their suffix; or DICOM of any name), or a `.npz` of MedMNIST.
+            Hidden files and folders are passed over.
 
     Returns:
         Columns `image` (slice id, path relative to the folder, that with `#row` for a slice of a volume or a frame of a
@@ -98,7 +100,7 @@ def image_files(root: Path) -> tuple[list[Path], list[Path]]:
     Raises:
         ValueError: when there are both, since HU and the brightness of pictures are not alike.
     """
-    found = sorted(root.rglob("*"), key=lambda path: path.as_posix())
+    found = visible_files(root)
     pictures = [path for path in found if path.suffix.lower() in _SUFFIXES]
     others = (path for path in found if path.suffix.lower() not in _SUFFIXES)
     dicom = [path for path in others if path.is_file() and is_dicom_file(path)]

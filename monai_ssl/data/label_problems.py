@@ -17,15 +17,17 @@ import logging
 import os
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 
-from monai_ssl.data.labels import item_names, matching_names
+from monai_ssl.data.labels import ambiguous_names, item_names, matching_names
 
 __all__ = ["TASKS", "label_problems", "with_images"]
 
 logger = logging.getLogger(__name__)
 
 TASKS = ("multilabel", "multiclass")
+_MEAN = "macro"  # as `monai_ssl.metrics` calls the row of means over labels
 
 
 def with_images(
@@ -40,22 +42,33 @@ def with_images(
         labels: the label file, for messages.
         dataset_dir: the data set, for messages.
 
+    Returns:
+        A row per image, indexed as its row of `labelled`, with `file` and `row`.
+
     Raises:
         ValueError: when none of the images is there.
     """
-    names = matching_names(images["image"], labelled["image"])
-    found = images[["file", "row"]].assign(image=names, slice=item_names(images["image"], names))
-    table = labelled.merge(found, on="image", how="inner")
-    if table.empty:
+    names = matching_names(images["image"], labelled["image"], dataset_dir)
+    absent = labelled.loc[~labelled["image"].isin(names), "image"]
+    several = ambiguous_names(images["image"], absent) if len(absent) else {}
+    hint = "".join(
+        f"; {len(several)} names fit several images, such as {name!r} {' and '.join(map(repr, fitting[:2]))}: name "
+        "folders too, or remove copies"
+        for name, fitting in list(several.items())[:1]
+    )
+    if len(absent) == len(labelled):
         raise ValueError(
             f"{labels}: none of its {len(labelled)} images (first {labelled['image'].iloc[0]!r}) is among the "
-            f"{len(images)} of {dataset_dir} (first {images['image'].iloc[0]!r})"
+            f"{len(images)} of {dataset_dir} (first {images['image'].iloc[0]!r}){hint}"
         )
-    absent = labelled.loc[~labelled["image"].isin(names), "image"]
     if len(absent):
-        logger.warning("%s: %d of %d labelled images are not in %s, such as %s", labels, len(absent), len(labelled),
-                       dataset_dir, ", ".join(absent.head(3)))  # fmt: skip
-    return table.assign(image=table.pop("slice"))
+        logger.warning("%s: %d of %d labelled images are not in %s, such as %s%s", labels, len(absent), len(labelled),
+                       dataset_dir, ", ".join(absent.head(3)), hint)  # fmt: skip
+    rows = pd.Index(labelled["image"]).get_indexer(names)
+    found = images[["file", "row"]].assign(image=item_names(images["image"], names))
+    found = found.iloc[np.argsort(rows, kind="stable")[(rows < 0).sum() :]]
+    table = labelled.iloc[np.sort(rows[rows >= 0])]
+    return table.assign(**{name: found[name].to_numpy() for name in found})
 
 
 def label_problems(table: pd.DataFrame, names: Sequence[str], task: str, needed: Sequence[str]) -> list[str]:
@@ -73,6 +86,11 @@ def label_problems(table: pd.DataFrame, names: Sequence[str], task: str, needed:
         return problems
     if task == "multiclass":
         problems += _not_of_one_class(table, names)
+    if needed and len(names) > 1 and _MEAN in names:
+        problems.append(
+            f"a label is called {_MEAN!r}, as the mean over the labels in evaluation.csv; rename it, or leave it out "
+            "with --label_names"
+        )
     problems += _in_several_splits(table)
     for split in needed:
         problems += _split_problems(table.loc[table["split"] == split, list(names)], split)
@@ -102,7 +120,7 @@ def _in_several_splits(table: pd.DataFrame) -> list[str]:
 
 def _split_problems(rows: pd.DataFrame, split: str) -> list[str]:
     if not len(rows):
-        return [f"no image is in the split {split}; give more patients or other --fractions"]
+        return [f"no image is in the split {split}; give more patients, other --fractions, or images and rows of it"]
     positives, negatives = (rows == 1).any(), (rows == 0).any()
     groups = {
         "positives": rows.columns[~positives & negatives],

@@ -43,7 +43,8 @@ def labelled_and_split(
     """
     All labelled images, reduced ones too, so that stores of the same patients are split alike; "" for no split.
 
-    The split does not depend on `uncertain`: what is unknown is negative for it.
+    The split does not depend on `uncertain`: what is unknown is negative for it. Where a public data set names no
+    patients, or our own csv none in `train`, images are dealt one by one, with a warning.
 
     Args:
         dataset_dir: a slice store knows patients better than the label table.
@@ -64,28 +65,37 @@ def labelled_and_split(
     if given - set(SPLITS):
         raise ValueError(f"{labels}: split must be one of {', '.join(SPLITS)}, got {sorted(given - set(SPLITS))}")
     known = settle(table, "negative")
-    if folds is not None:
-        if given:
-            logger.warning("%s: its column split is not used, since --folds %s deals the patients anew", labels, folds)
-        table = table.assign(split=fold_by_patient(known, folds, fold, fractions, seed)["split"])
+    if folds is None and given:
+        if "val" not in given:
+            table = table.assign(split=_with_validation(labels, known, fractions, seed))
         return settle(table, uncertain)
-    if not given:
-        table = table.assign(split=split_by_patient(known, fractions, seed)["split"])
-    elif "val" not in given:
-        table = table.assign(split=_with_validation(labels, known, fractions, seed))
-    return settle(table, uncertain)
+    if given:
+        logger.warning("%s: its column split is not used, since --folds %s deals the patients anew", labels, folds)
+    if layout != "csv":  # nobody can add patients to a public data set
+        known = _patients_or_images(labels, known)
+    if folds is None:
+        known = split_by_patient(known, fractions, seed)
+    else:
+        known = fold_by_patient(known, folds, fold, fractions, seed)
+    return settle(table.assign(split=known["split"]), uncertain)
+
+
+def _patients_or_images(labels: str | os.PathLike, table: pd.DataFrame) -> pd.DataFrame:
+    if (table["patient"] != "").any():
+        return table
+    logger.warning("%s: names no patients, so splits are drawn by image; images of one patient may be on both sides",
+                   labels)  # fmt: skip
+    return table.assign(patient=table["image"])
 
 
 def _with_validation(
     labels: str | os.PathLike, table: pd.DataFrame, fractions: Sequence[float], seed: int
 ) -> pd.Series:
     train = table[table["split"] == "train"]
+    if train.empty:
+        return table["split"]
     shares = check_fractions(fractions)[:2]
     if not shares.sum():
         raise ValueError(f"fractions must leave a share for train or val, got {fractions}")
-    if len(train) and (train["patient"] == "").all():
-        logger.warning("%s: names no patients, so validation is drawn from train by image; images of one patient "
-                       "may be on both sides", labels)  # fmt: skip
-        train = train.assign(patient=train["image"])
-    drawn = split_by_patient(train, (*shares / shares.sum(), 0.0), seed)
+    drawn = split_by_patient(_patients_or_images(labels, train), (*shares / shares.sum(), 0.0), seed)
     return drawn["split"].reindex(table.index).fillna(table["split"])

@@ -75,7 +75,7 @@ class PretrainingData(ImageData):
         patients = set(labelled.loc[labelled["split"] == "test", "patient"]) - {""}
         # Only the label table may know whose an image is, also one that it puts in no split.
         test = labelled[(labelled["split"] == "test") | labelled["patient"].isin(patients)]
-        names = matching_names(images["image"], labelled["image"])
+        names = matching_names(images["image"], labelled["image"], dataset_dir)
         images = images.assign(image=item_names(images["image"], names))
         known = names.isin(labelled["image"]) | images["patient"].isin(set(labelled["patient"]) - {""})
         if not known.any():

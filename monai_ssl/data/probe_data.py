@@ -35,6 +35,8 @@ class ProbeData(FinetuningData):
     """
     The training and validation images of a label table, at most 5000 of each, those of the test split never.
 
+    Unknown labels stay unknown: probes leave the image out for that label.
+
     Args:
         pretraining: images that it leaves out, as those of test patients, are left out here too.
         labels: the label table; None takes that of `pretraining`, and gives no images where that has none, or where
@@ -55,7 +57,15 @@ class ProbeData(FinetuningData):
         if labels is None or pretraining.problems:
             self.label_names, self.problems, self.table = [], [], pretraining.table.iloc[:0]
             return
-        super().__init__(pretraining.dataset_dir, labels, layout, None, "multilabel", fractions, split_seed, needed=())
+        super().__init__(
+            pretraining.dataset_dir,
+            labels,
+            layout,
+            fractions=fractions,
+            split_seed=split_seed,
+            needed=(),
+            uncertain="ignore",
+        )
         # of an array of images, all rows have one file
         place, seen = (pd.MultiIndex.from_frame(table[["file", "row"]]) for table in (self.table, pretraining.table))
         kept = self.table[(self.table["split"] != "test") & place.isin(seen)]

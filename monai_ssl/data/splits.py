@@ -155,7 +155,8 @@ def _stratified(table: pd.DataFrame, seed: int) -> list[str]:
     if unknown.any():
         raise ValueError(
             f"{int(unknown.sum())} of {len(table)} rows have no patient, so no patient-level split is possible; "
-            "fill the column patient, or give a column split"
+            "fill the column patient, with the name of the image where each is of another patient; or give a column "
+            "split, which needs none but is not used with --folds"
         )
     labels = label_columns(table)
     patterns = table.groupby("patient")[labels].max() if labels else pd.DataFrame(index=table["patient"].unique())

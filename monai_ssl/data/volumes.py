@@ -30,6 +30,7 @@ from monai_ssl.data.dicom.header import DicomHeader, read_headers
 from monai_ssl.data.dicom.series import build_series
 from monai_ssl.data.itk.volume import find_itk, is_itk
 from monai_ssl.data.limits import MAX_GIB, check_limit
+from monai_ssl.data.litter import is_litter
 from monai_ssl.data.nifti.volume import find_nifti, is_nifti
 from monai_ssl.data.parallel import SerialExecutor, run_all
 from monai_ssl.data.volume import Volume, part_name, relative_name
@@ -37,11 +38,6 @@ from monai_ssl.data.voxels import Rejection
 
 __all__ = ["find_volumes"]
 
-# Folders and files of operating systems, in lower case.
-_LITTER = {
-    *{".ds_store", ".directory", ".fseventsd", ".spotlight-v100", ".trashes", "__macosx", "desktop.ini"},
-    *{".lock", "$recycle.bin", "@eadir", "ehthumbs.db", "lost+found", "system volume information", "thumbs.db"},
-}
 _HEAD = 4096
 _HEADERS = (".hdr", ".mhd", ".nhdr", ".hdr.gz", ".HDR")
 _VOXELS = {".img", ".raw", ".zraw", ".gz", ".IMG"}
@@ -163,8 +159,8 @@ def _walk(root: Path, closed: list[OSError]) -> Iterator[Path]:
             subfolders.clear()
             continue
         seen.add(real)
-        subfolders[:] = sorted(name for name in subfolders if not _is_litter(name))
-        yield from (Path(folder, name) for name in sorted(files) if not _is_litter(name))
+        subfolders[:] = sorted(name for name in subfolders if not is_litter(name))
+        yield from (Path(folder, name) for name in sorted(files) if not is_litter(name))
 
 
 def _included(files: list[Path], base: Path, patterns: Sequence[str] | None) -> list[Path]:
@@ -176,10 +172,6 @@ def _included(files: list[Path], base: Path, patterns: Sequence[str] | None) -> 
     if files and not found:
         raise ValueError(f"{base}: none of its {len(files)} files ends as include tells: {', '.join(patterns)}")
     return found
-
-
-def _is_litter(name: str) -> bool:
-    return name.lower() in _LITTER or name.startswith("._")
 
 
 def _head(file: Path) -> bytes:

@@ -30,11 +30,11 @@ def knn_auc(
 
     Args:
         train, test: (N, D), (M, D) features.
-        train_labels, test_labels: (N, L), (M, L), 0 or 1.
+        train_labels, test_labels: (N, L), (M, L), 0 or 1; where NaN, the image is left out for that label.
         neighbours: how many vote, at most N.
 
     Returns:
-        0 to 1; NaN where no label has both classes in `test`.
+        0 to 1; NaN where no label has both classes in `test` and is known in `train`.
 
     Example:
         >>> features, labels = np.eye(2).repeat(5, axis=0), np.array([[0], [1]]).repeat(5, axis=0)
@@ -45,9 +45,15 @@ def knn_auc(
     """
     from sklearn.neighbors import NearestNeighbors
 
-    search = NearestNeighbors(n_neighbors=min(neighbours, len(train)), metric="cosine").fit(train)
-    nearest = search.kneighbors(test, return_distance=False)
-    return _macro(roc_auc(test_labels, np.asarray(train_labels, np.float64)[nearest].mean(axis=1)))
+    learnt, truth = np.asarray(train_labels, np.float64), np.asarray(test_labels, np.float64)
+    known = ~np.isnan(learnt)
+    values = []
+    for images in np.unique(known[:, known.any(axis=0)], axis=1).T:  # labels known for the same images share a search
+        labels = (known == images[:, None]).all(axis=0)
+        search = NearestNeighbors(n_neighbors=min(neighbours, images.sum()), metric="cosine").fit(train[images])
+        nearest = search.kneighbors(test, return_distance=False)
+        values.append(roc_auc(truth[:, labels], learnt[images][:, labels][nearest].mean(axis=1)))
+    return _macro(np.concatenate([[], *values]))
 
 
 def linear_auc(train: np.ndarray, train_labels: np.ndarray, test: np.ndarray, test_labels: np.ndarray) -> float:
@@ -74,8 +80,9 @@ def linear_auc(train: np.ndarray, train_labels: np.ndarray, test: np.ndarray, te
 
     values = []
     for learnt, truth in zip(np.transpose(train_labels), np.transpose(test_labels), strict=True):
-        if len(set(learnt)) > 1:
-            model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)).fit(train, learnt)
+        known = ~np.isnan(learnt)
+        if len(set(learnt[known])) > 1:
+            model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)).fit(train[known], learnt[known])
             values.append(float(roc_auc(truth, model.decision_function(test))[0]))
     return _macro(np.array(values))
 

@@ -67,6 +67,22 @@ def test_one_plane_is_a_folder_of_its_volumes(mrnet, tmp_path_factory, caplog):
     assert "32 of 48 labelled images are not in" in caplog.text
 
 
+def test_one_plane_is_its_folder_as_published(mrnet):
+    # the words of README.md: --dataset_dir MRNet/train/axial --labels MRNet/train-acl.csv
+    data = FinetuningData(mrnet / "train/axial", mrnet / "train-acl.csv", layout="mrnet")
+    assert data.problems == []
+    volumes = {path.name: len(np.load(path)) for path in (mrnet / "train/axial").iterdir()}
+    assert data.count() == sum(volumes.values())
+    for item in data.items():
+        assert item["image"] == str(mrnet / "train/axial" / f"{item['patient']}.npy")
+        assert item["label"].tolist() == [(int(item["patient"]) + 1) % 2]
+    assert data.table.groupby("patient")["split"].nunique().eq(1).all()
+    assert set(data.table["split"]) == {"train", "val", "test"}
+    test = set(data.table.loc[data.table["split"] == "test", "patient"])
+    pretraining = PretrainingData(mrnet / "train/axial", mrnet / "train-acl.csv", "mrnet")
+    assert {item["id"][:4] for item in pretraining.items()} == {name[:4] for name in volumes} - test
+
+
 def test_pretraining_and_probes_of_volumes_leave_out_the_exams_of_the_test(mrnet):
     pretraining = PretrainingData(mrnet, mrnet, "mrnet")
     assert pretraining.problems == []

@@ -92,6 +92,26 @@ def test_a_part_of_the_training_patients_changes_training_only(folder):
     assert patients[1].to_dict() == {**patients[0].to_dict(), "train": round(patients[0]["train"] / 2)}
 
 
+def test_a_part_of_the_training_patients_is_one_of_those_with_images(folder, caplog):
+    for path in (folder / "images").glob("p0[0-7]_*"):
+        if path.name[:3] in ("p01", "p02", "p04", "p06") or path.name == "p00_0.png":
+            path.unlink()
+    table = pd.read_csv(folder / "labels.csv", dtype=str)
+    table.assign(split=np.where(table["patient"] < "10", "train", "test")).to_csv(folder / "some.csv", index=False)
+    said, before = [], set()
+    for fraction in (0.25, 0.5, 1.0):
+        caplog.clear()
+        data = FinetuningData(folder, folder / "some.csv", fractions=(1, 0, 0), train_fraction=fraction, needed="test")
+        there = set(data.table.loc[data.table["split"] == "train", "patient"])
+        assert len(there) == round(fraction * 6)
+        assert there >= before
+        assert data.count("test") == 4
+        said.append([line for line in caplog.messages if "labelled images are not in" in line])
+        before = there
+    assert said == [said[0]] * 3
+    assert len(said[0]) == 1
+
+
 def test_pretraining_never_sees_the_test_patients_of_fine_tuning(folder):
     tuning = FinetuningData(folder, folder / "labels.csv", split_seed=4)
     blind = PretrainingData(folder)
@@ -224,6 +244,15 @@ def test_a_reduced_and_a_whole_store_split_their_patients_alike(tmp_path):
     assert len(test) == 2
     assert seen == set(patients) - test
 
+    for fraction in (0.3, 0.6):
+        part, other = (
+            FinetuningData(store.path, whole.path / "labels.csv", fractions=fractions, train_fraction=fraction)
+            for store in (whole, reduced)
+        )
+        trained = [set(data.table.loc[data.table["split"] == "train", "patient"]) for data in (part, other)]
+        assert trained[0] == trained[1]
+        assert len(trained[0]) == max(1, round(fraction * 4))
+
     properties = slice_properties(whole.path)
     assert properties.index.tolist() == whole.kept["slice"].tolist()
     for volume, rows in whole.kept.groupby("volume"):
@@ -256,6 +285,17 @@ def test_probes_see_training_and_validation_as_fine_tuning_splits_them(folder, i
     for split in ("train", "val"):
         assert {item["id"] for item in probes.items(split)} == {item["id"] for item in tuning.items(split)}
     assert probes.count("test") == 0
+
+
+def test_unknown_labels_are_left_out_of_probes_and_not_refused(folder):
+    table = pd.read_csv(folder / "labels.csv", dtype=str)
+    table.loc[[0, 5, 20], "finding"] = ""
+    table.to_csv(folder / "labels.csv", index=False)
+    probes = ProbeData(PretrainingData(folder, folder / "labels.csv"), folder / "labels.csv")
+    assert probes.problems == []
+    unknown = {item["id"] for item in probes.items() if np.isnan(item["label"]).any()}
+    assert unknown == {"p00_0.png", "p02_5.png", "p10_20.png"} & {item["id"] for item in probes.items()}
+    assert unknown
 
 
 def test_probes_of_other_labels_leave_out_the_same_test_patients(folder):

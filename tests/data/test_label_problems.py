@@ -17,8 +17,11 @@ import pandas as pd
 import pytest
 
 from monai_ssl.data import FinetuningData, PretrainingData
+from monai_ssl.data.images import list_images
 from monai_ssl.data.label_problems import label_problems
 from monai_ssl.data.labels import matching_names
+from monai_ssl.metrics.compare import MACRO
+from monai_ssl.metrics.predictions import align_predictions
 
 
 def plain_match(image, images, wanted):
@@ -183,7 +186,89 @@ def test_without_patients_validation_is_drawn_by_image_and_a_whole_split_refused
     data = FinetuningData(folder, folder / "official.csv", fractions=(0.5, 0.25, 0.25))
     assert data.problems == []
     assert [data.count(split) for split in ("train", "val", "test")] == [8, 4, 4]
-    assert "names no patients, so validation is drawn from train by image" in caplog.text
+    assert "names no patients, so splits are drawn by image" in caplog.text
     assert {item["patient"] for item in data.items()} == {""}
     table.to_csv(folder / "none.csv", index=False)
-    assert "have no patient, so no patient-level split" in FinetuningData(folder, folder / "none.csv").problems[0]
+    for folds in (None, 4):
+        [problem] = FinetuningData(folder, folder / "none.csv", folds=folds).problems
+        assert (
+            "16 of 16 rows have no patient, so no patient-level split is possible; fill the column patient" in problem
+        )
+
+
+@pytest.mark.parametrize("folds", [None, 4])
+def test_a_public_data_set_without_patients_is_split_by_image(tmp_path, caplog, folds):
+    for number in range(24):
+        (tmp_path / f"class{number % 2}").mkdir(exist_ok=True)
+        cv2.imwrite(str(tmp_path / f"class{number % 2}/{number:02d}.png"), np.full((8, 8), number, np.uint8))
+    arguments = {"layout": "folders", "fractions": (0.5, 0.25, 0.25), "folds": folds}
+    rounds = [FinetuningData(tmp_path, tmp_path, fold=fold, **arguments) for fold in range(folds or 1)]
+    assert [data.problems for data in rounds] == [[]] * len(rounds)
+    assert "names no patients, so splits are drawn by image; images of one patient may be on both sides" in caplog.text
+    tested = [item["id"] for data in rounds for item in data.items("test")]
+    assert len(set(tested)) == len(tested) == (24 if folds else 6)
+    # the split of a table in which each image is a patient
+    table = pd.DataFrame({"image": list_images(tmp_path)["image"]})
+    table = table.assign(patient=table["image"], **{"class": table["image"].str[:6]})
+    table.to_csv(tmp_path / "same.csv", index=False)
+    same = FinetuningData(tmp_path, tmp_path / "same.csv", **{**arguments, "layout": "csv"}, fold=0)
+    assert rounds[0].table.drop(columns="patient").equals(same.table.drop(columns="patient"))
+    assert set(rounds[0].table["patient"]) == {""}
+    kept = FinetuningData(tmp_path, tmp_path, train_fraction=0.5, **arguments)
+    assert kept.count("train") == round(0.5 * rounds[0].count("train"))
+    # and so are the images redrawn
+    predictions = rounds[0].table.loc[rounds[0].table["split"] == "test", ["image", "patient", "split"]]
+    predictions = predictions.assign(
+        a_true=np.arange(len(predictions)) % 2, a_score=np.linspace(0, 1, len(predictions))
+    )
+    assert align_predictions({"a": predictions}).unit == "image"
+
+
+def test_rows_without_a_split_are_counted_and_named(folder, caplog):
+    table = pd.read_csv(folder / "labels.csv", dtype=str).drop(columns="rare")
+    table["split"] = ["train"] * 8 + [""] * 2 + ["val"] * 2 + ["test"] * 4
+    table.to_csv(folder / "some.csv", index=False)
+    data = FinetuningData(folder, folder / "some.csv")
+    assert (data.problems, data.count()) == ([], 14)
+    said = "2 of 16 rows have no split, where others have one, and are left out, such as '08.png', '09.png'"
+    assert said in caplog.text
+    # as where only the test is marked
+    table.assign(split=[""] * 12 + ["test"] * 4).to_csv(folder / "some.csv", index=False)
+    problems = FinetuningData(folder, folder / "some.csv").problems
+    assert "12 of 16 rows have no split" in problems[0]
+    assert "no row is in train or val: give them one, or none to any row" in problems[0]
+    assert FinetuningData(folder, folder / "some.csv", needed="test").problems == []
+    assert FinetuningData(folder, folder / "some.csv", folds=4).problems == []
+
+
+def test_names_that_fit_several_images_are_named_with_them(folder, caplog):
+    for place in ("a", "b"):
+        (folder / place).mkdir()
+        for number in (3, 4):
+            (folder / f"{place}/{number:02d}.png").write_bytes((folder / f"{number:02d}.png").read_bytes())
+    for number in (3, 4, 5):
+        (folder / f"{number:02d}.png").unlink()
+    FinetuningData(folder, folder / "labels.csv", label_names="finding")
+    assert "3 of 16 labelled images are not in" in caplog.text
+    assert "2 names fit several images, such as '03.png' 'a/03.png' and 'b/03.png': name folders too" in caplog.text
+
+
+@pytest.mark.parametrize("root", ["data/train/axial", "data/train"])
+def test_the_folder_of_a_data_set_tells_which_of_equal_names_are_meant(root):
+    wanted = pd.Series([f"{side}/{plane}/{n}.npy" for side in ("train", "valid") for plane in ("axial", "other")
+                        for n in range(3)])  # fmt: skip
+    here = wanted[wanted.str.startswith(root.removeprefix("data/"))]
+    images = here.str.removeprefix(root.removeprefix("data/") + "/").reset_index(drop=True)
+    assert matching_names(images, wanted, root).tolist() == here.tolist()
+    assert matching_names(images, wanted, "elsewhere").tolist() == images.tolist()
+
+
+def test_a_label_called_as_the_mean_is_named_before_training(folder):
+    table = pd.read_csv(folder / "labels.csv", dtype=str).rename(columns={"rare": MACRO})
+    table[MACRO] = [str(number // 4 % 2) for number in range(16)]
+    table.to_csv(folder / "mean.csv", index=False)
+    [problem] = FinetuningData(folder, folder / "mean.csv").problems
+    assert "a label is called 'macro'" in problem
+    assert "--label_names" in problem
+    for names in ("finding", MACRO):
+        assert FinetuningData(folder, folder / "mean.csv", label_names=names).problems == []

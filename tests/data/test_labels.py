@@ -41,11 +41,23 @@ def test_a_class_column_becomes_one_label_per_class(tmp_path):
     assert table[["covid", "normal"]].to_numpy().tolist() == [[1, 0], [0, 1], [1, 0]]
 
 
+def test_spaces_around_names_and_classes_do_not_count(tmp_path):
+    text = "image,class,patient,split\na , covid,1 , train\n b,covid ,1,train \nc,normal, 2,test\n"
+    expected = "image,class,patient,split\na,covid,1,train\nb,covid,1,train\nc,normal,2,test\n"
+    table = read_labels(written(tmp_path, text))
+    assert label_columns(table) == ["covid", "normal"]
+    assert table.equals(read_labels(written(tmp_path, expected)))
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("image,nodule\na,2\n", "label 'nodule' must be 0 or 1, got .*2.* for 'a'"),
-        ("image,nodule\na,\n", "must be 0 or 1, got"),
+        ("image,nodule\na,2\n", "label 'nodule' must be 0 or 1, got 2 for 'a'"),
+        ("image,nodule\na,2\nb,\n", "label 'nodule' must be 0 or 1, got 2 for 'a'"),
+        ("image,nodule\na,\n", "must be 0 or 1, got an empty cell for 'a'"),
+        ("image,nodule\na,0.25\nb,x\n", "must be 0 or 1, got '0.25' for 'a'"),
+        ("image,nodule\n,1\n", "1 of 1 rows name no image"),
+        ("image,patient,nodule\na,7,1,0\n", "the rows have 4 fields, the header 3"),
         ("image,nodule\na,1\na,0\n", "listed twice, the first 'a'"),
         ("image,patient\na,1\n", "no label column"),
         ("name,nodule\na,1\n", "no column 'image' or 'slice'"),

@@ -13,10 +13,13 @@ from __future__ import annotations
 
 import gzip
 
+import cv2
 import numpy as np
 import pandas as pd
 import pytest
 
+from monai_ssl.data import FinetuningData
+from monai_ssl.data.images import list_images
 from monai_ssl.data.labels import LAYOUTS, label_columns, read_labels
 from monai_ssl.data.labels.chexpert import CHEXPERT_LABELS
 from monai_ssl.data.labels.recognise import looks_like
@@ -221,7 +224,7 @@ def test_what_is_wrong_in_rsna_hemorrhage_is_named(tmp_path):
     with pytest.raises(ValueError, match="3 problems") as error:
         read_labels(write(tmp_path / "stage_2_train.csv", text), "rsna_hemorrhage")
     assert "3 of 27 rows are not ID_<uid>_<label>" in str(error.value)
-    assert "'ID_x_brain,0'" in str(error.value)
+    assert "'ID_x_brain,0', 'ID_x_any,2', 'foo,1'" in str(error.value)
     assert "rows of 1 images contradict each other, such as 'ID_000000000'" in str(error.value)
     assert "1 images have no row for some of the six labels, such as 'ID_000000003'" in str(error.value)
 
@@ -324,6 +327,20 @@ def test_a_folder_per_class(tmp_path):
         read_labels(tmp_path / "plain", "folders")
 
 
+def test_hidden_files_and_folders_are_no_classes_and_no_images(tmp_path):
+    for kind in ("covid", "normal"):
+        for number in range(8):
+            cv2.imwrite(str(write(tmp_path / f"{kind}/{number}.png", "")), np.zeros((8, 8), np.uint8))
+    wanted = keys(read_labels(tmp_path, "folders"))
+    for litter in (".ipynb_checkpoints/1-checkpoint.png", "covid/.ipynb_checkpoints/1-checkpoint.png", "covid/._1.png",
+                   "__MACOSX/covid/2.png", "covid/@eaDir/3.png", ".git/4.dcm"):  # fmt: skip
+        write(tmp_path / litter, "no image")
+    assert keys(read_labels(tmp_path, "folders")) == wanted
+    assert list_images(tmp_path)["image"].tolist() == [image for image, _, _ in wanted]
+    data = FinetuningData(tmp_path, tmp_path, layout="folders", fractions=(0.5, 0.25, 0.25))
+    assert (data.problems, data.label_names, data.count()) == ([], ["covid", "normal"], 16)
+
+
 def official(tmp_path):
     """One file or folder of every layout."""
     chexpert(tmp_path / "chexpert") if (tmp_path / "chexpert").mkdir() is None else None
@@ -383,7 +400,7 @@ def test_tables_as_spreadsheets_and_windows_write_them(tmp_path):
         (b"image,nodule\na,1\n,0\n", "1 of 2 rows name no image"),
         (b"image,nodule\na,1\nb,0,1,1\n", "not a CSV table"),
         (b"\xff\xfe\x00", "not a CSV table"),
-        (b"image,nodule\na,nan\nb,\n", r"'nodule' must be 0 or 1, got .*nan.* for 'a' \(2 rows in all\)"),
+        (b"image,nodule\na,nan\nb,\n", r"'nodule' must be 0 or 1, got an empty cell for 'a' \(2 rows in all\)"),
     ],
 )
 def test_damaged_tables_are_named(tmp_path, content, message):

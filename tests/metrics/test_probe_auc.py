@@ -68,3 +68,17 @@ def test_labels_of_one_class_are_left_out():
     test_labels[:, 1] = 0
     assert knn_auc(train, train_labels, test, test_labels) == single
     assert np.isnan(linear_auc(train, train_labels, test, np.zeros_like(test_labels)))
+
+
+def test_unknown_labels_are_left_out_for_that_label():
+    train, train_labels, test, test_labels = sides(labels=3)
+    train_labels[::3, 0], train_labels[5:9, 1], test_labels[::4, 1] = np.nan, np.nan, np.nan
+    for auc in (knn_auc, linear_auc):
+        expected = []
+        for learnt, truth in zip(train_labels.T, test_labels.T, strict=True):
+            here, there = ~np.isnan(learnt), ~np.isnan(truth)
+            expected.append(auc(train[here], learnt[here, None], test[there], truth[there, None]))
+        assert auc(train, train_labels, test, test_labels) == pytest.approx(np.mean(expected), abs=1e-12)
+        only = auc(train, train_labels[:, 1:], test, test_labels[:, 1:])
+        assert auc(train, np.where([True, False, False], np.nan, train_labels), test, test_labels) == only
+        assert np.isnan(auc(train, np.full((60, 1), np.nan), test, test_labels[:, :1]))

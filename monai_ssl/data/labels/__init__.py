@@ -13,12 +13,13 @@
 
 from __future__ import annotations
 
-from monai_ssl.data.labels.matching import item_names, matching_names
+from monai_ssl.data.labels.matching import ambiguous_names, item_names, matching_names
 from monai_ssl.data.labels.read import LAYOUTS, UNCERTAIN, label_columns, read_labels, read_unsettled, settle
 
 __all__ = [
     "LAYOUTS",
     "UNCERTAIN",
+    "ambiguous_names",
     "item_names",
     "label_columns",
     "matching_names",

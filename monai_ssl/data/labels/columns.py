@@ -16,7 +16,9 @@ from __future__ import annotations
 import gzip
 import zlib
 from collections.abc import Collection, Sequence
+from numbers import Real
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -102,7 +104,7 @@ def checked_values(
             image, value = wrong.iloc[0]
             said = " or ".join("empty" if one != one else f"{one:g}" for one in allowed)
             problems.append(
-                f"{path}: label {name!r} must be {said}, got {value!r} for {image!r} ({len(wrong)} rows in all)"
+                f"{path}: label {name!r} must be {said}, got {_said(value)} for {image!r} ({len(wrong)} rows in all)"
             )
     return numbers.where(fits, 0)
 
@@ -116,10 +118,11 @@ def one_column_per_class(
     Args:
         path: named in the problems.
         images: name the rows.
-        classes: text; an empty one is a problem.
+        classes: text, taken without spaces around it; an empty one is a problem.
         taken: names a class must not have.
         problems: are appended to.
     """
+    classes = classes.str.strip()
     empty = classes.isna() | (classes == "")
     if empty.any():
         problems.append(
@@ -131,6 +134,12 @@ def one_column_per_class(
     if clash:
         raise ValueError(f"{path}: classes {clash} are called as columns of the table; rename them")
     return columns
+
+
+def _said(value: Any) -> str:
+    if pd.isna(value):
+        return "an empty cell"
+    return f"{value:.15g}" if isinstance(value, Real) else repr(str(value))
 
 
 def first_of(names: pd.Series | pd.Index | Sequence[str] | np.ndarray) -> str:

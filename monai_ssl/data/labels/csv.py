@@ -38,6 +38,7 @@ def read_csv(path: Path, problems: list[str]) -> pd.DataFrame:
     table = table.rename(columns={"slice": "image"})
     if "image" not in table.columns:
         raise wrong_header(path, table, "no column 'image' or 'slice'")
+    table["image"] = table["image"].str.strip()
     if "class" in table.columns:
         classes = table.pop("class")
         taken = {"patient", "split", *table.columns}

@@ -18,6 +18,7 @@ from pathlib import Path
 import pandas as pd
 
 from monai_ssl.data.labels.columns import one_column_per_class
+from monai_ssl.data.litter import visible_files
 from monai_ssl.data.volume import relative_name
 
 __all__ = ["IMAGE_SUFFIXES", "read_folders"]
@@ -31,14 +32,13 @@ def read_folders(path: Path, problems: list[str]) -> pd.DataFrame:
     The class of an image is the folder it lies in, at any depth: `covid/a.png`, or `train/covid/a.png` where all
     folders are called `train`, `val` (`valid`, `validation`) or `test`.
 
-    A `dataset_dir` that is this folder has these images.
+    A `dataset_dir` that is this folder has these images. Hidden files and folders are passed over.
     """
     if path.is_file():
         raise ValueError(f"{path}: the layout folders takes a folder that has one folder per class, not a file")
-    tops = {folder.name for folder in path.iterdir() if folder.is_dir() and not folder.name.startswith(".")}
-    by_split = bool(tops) and {top.lower() for top in tops} <= set(_SPLITS)
-    files = (file for file in path.rglob("*") if file.suffix.lower() in IMAGE_SUFFIXES)
-    names = sorted(relative_name(file, path) for file in files)
+    names = [relative_name(file, path) for file in visible_files(path) if file.suffix.lower() in IMAGE_SUFFIXES]
+    tops = {name.partition("/")[0].lower() for name in names if "/" in name}
+    by_split = bool(tops) and tops <= set(_SPLITS)
     depth = 2 if by_split else 1
     loose = [name for name in names if name.count("/") < depth]
     if loose:

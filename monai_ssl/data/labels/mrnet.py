@@ -32,9 +32,10 @@ def read_mrnet(path: Path, problems: list[str]) -> pd.DataFrame:
     Read `train-acl.csv`, `valid-abnormal.csv` and so on (rows `exam,label`, no header) of a folder, or one of them.
 
     A label is of an exam: it counts for the volumes `train/axial/0000.npy`, `train/coronal/...`, `train/sagittal/...`
-    and for each slice in them. For one plane only, give a `dataset_dir` that holds only its volumes. Patients are not
-    published; the exam stands for the patient, so that its slices stay together. `valid` is `test`, as results are
-    usually given on it; validation is drawn from the exams of `train`.
+    and for each slice in them. For one plane only, the `dataset_dir` is its folder, `train/axial`, and the label file
+    `train-acl.csv` alone, so that its exams are split; or it holds `train/axial` and `valid/axial` and nothing else.
+    Patients are not published; the exam stands for the patient, so that its slices stay together. `valid` is `test`, as
+    results are usually given on it; validation is drawn from the exams of `train`.
     """
     files = [path] if path.is_file() else sorted(file for file in path.iterdir() if MRNET_FILE.fullmatch(file.name))
     if not files:
@@ -66,7 +67,9 @@ def _labels_of_exams(file: Path, problems: list[str]) -> pd.Series:
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise ValueError(f"{file}: rows must be exam,label, but {error}") from error
     if table.shape[1] != 2:
-        raise ValueError(f"{file}: rows must be exam,label, got {table.shape[1]} columns, first {list(table.iloc[0])}")
+        raise ValueError(
+            f"{file}: rows must be exam,label, got {table.shape[1]} columns, first {list(table.iloc[0].fillna(''))}"
+        )
     table.columns = pd.Index(["image", "label"])
     if len(twice := table["image"][table["image"].duplicated()]):
         problems.append(f"{file}: {len(twice)} exams are listed twice, such as {first_of(twice)}")

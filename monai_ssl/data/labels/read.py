@@ -76,8 +76,9 @@ def read_labels(path: str | os.PathLike, layout: str = "csv", uncertain: str = "
             leaves it unknown. With `ignore` an empty cell of our own csv is unknown too, and a mistake otherwise.
 
     Returns:
-        Columns `image` (as the data set names it, with `/`), `patient`, `split` (`train`, `val`, `test`; text, empty
-        where unknown) and one column per label: int8, 0 or 1, or float with NaN for unknown where there are any.
+        Columns `image` (as the data set names it, with `/`), `patient`, `split` (`train`, `val`, `test`; text without
+        spaces around it, empty where unknown) and one column per label: int8, 0 or 1, or float with NaN for unknown
+        where there are any.
 
     Raises:
         FileNotFoundError: when the file is absent.
@@ -143,6 +144,7 @@ def _checked(path: Path, table: pd.DataFrame, may_be_unknown: bool, problems: li
     for column in ("patient", "split"):
         if column not in table.columns:
             table[column] = ""
+        table[column] = table[column].str.strip()
     if ours := sorted(_RESERVED & set(table.columns)):
         raise ValueError(f"{path}: the column {ours[0]!r} is ours; rename it")
     names = label_columns(table)
@@ -156,6 +158,8 @@ def _checked(path: Path, table: pd.DataFrame, may_be_unknown: bool, problems: li
     if nameless := int((table["image"] == "").sum()):
         problems.append(f"{path}: {nameless} of {len(table)} rows name no image")
         table = table[table["image"] != ""].reset_index(drop=True)
+        if table.empty:
+            raise ValueError(problems[-1])
     repeated = table["image"].duplicated(keep=False)
     if repeated.any():
         rows = table[repeated]

@@ -66,8 +66,9 @@ def looks_like(path: Path) -> str | None:
 def _of_folder(path: Path) -> str | None:
     if any((place / COVID_CT_LIST).is_file() for place in (path, path / "Data-split")):
         return "covid_ct"
-    files = sorted(file for file in path.iterdir() if file.name.endswith((".csv", ".csv.gz")))
+    visible = [file for file in path.iterdir() if not file.name.startswith(".")]
+    files = sorted(file for file in visible if file.name.endswith((".csv", ".csv.gz")))
     found = next((found for file in files if (found := looks_like(file)) not in (None, "csv")), None)
-    if found is None and not files and any(file.is_dir() for file in path.iterdir()):
+    if found is None and not files and any(file.is_dir() for file in visible):
         return "folders"
     return found

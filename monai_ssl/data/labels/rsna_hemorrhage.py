@@ -32,7 +32,8 @@ def read_rsna_hemorrhage(path: Path, problems: list[str]) -> pd.DataFrame:
     Read `stage_2_train.csv` (or `stage_1_train.csv`), rows `ID_<uid>_<label>,Label`, or its folder.
 
     The official file holds rows twice; where they agree, that is no matter. Images are `ID_<uid>.dcm` or PNG made of
-    them. Patients and a split are not published in it: add them, or slice the DICOM into a store, which knows patients.
+    them. Patients and a split are not published in it, so it is split by image, with a warning; for a split by patient
+    make our own csv with the PatientID of the DICOM, or slice the DICOM into a store, which knows patients.
     """
     file = official_files(path, {"stage_2_train.csv": "", "stage_1_train.csv": ""})[0][0]
     parts = _parts(file)
@@ -40,7 +41,7 @@ def read_rsna_hemorrhage(path: Path, problems: list[str]) -> pd.DataFrame:
     known = parts["cell"].cat.categories.to_series().str.extract(rf"^({'|'.join(_LABELS)}),([01])(?:\.0)?$")
     fits &= parts["cell"].isin(known.index[known[0].notna()])
     if not fits.all():
-        wrong = parts[~fits].head(3).astype(str).agg("_".join, axis=1)
+        wrong = parts[~fits].head(3).astype(str).agg("_".join, axis=1).str.rstrip("_")
         problems.append(
             f"{file}: {int((~fits).sum())} of {len(fits)} rows are not ID_<uid>_<label>,<0 or 1> with a label of "
             f"{', '.join(_LABELS)}, such as {first_of(wrong)}"
