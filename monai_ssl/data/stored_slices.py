@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 from collections.abc import Iterator, Sequence
 from functools import cached_property
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from monai_ssl.networks import Embedder
 
 __all__ = ["StoredSlices", "feature_file", "make_embedder", "seed_of", "write_features"]
+
+logger = logging.getLogger(__name__)
 
 
 class StoredSlices(Slices):
@@ -125,7 +128,15 @@ def make_embedder(
     embedder = Embedder(backbone, os.path.abspath(checkpoint))
     embedder(np.zeros((1, 32, 32), np.uint8))
     description = {"backbone": backbone, "checkpoint_sha256": file_checksum(checkpoint)}
-    return embedder, {**description, "image_size": embedder.image_size}
+    expected = embedder.normalisation
+    if expected.guess:
+        logger.warning("%s does not tell how its images were normalised; taken for features: %s", checkpoint, expected)
+    return embedder, {
+        **description,
+        "image_size": embedder.image_size,
+        "mean": expected.mean[0],
+        "std": expected.std[0],
+    }
 
 
 def feature_file(store: Path, made_by: dict[str, Any], volume: str) -> Path:

@@ -22,7 +22,7 @@ from torch import nn
 from torch.nn.functional import interpolate
 
 from monai_ssl.networks.backbones import create_backbone
-from monai_ssl.networks.checkpoints import load_backbone_weights
+from monai_ssl.networks.checkpoints import Normalisation, expected_normalisation, load_backbone_weights
 
 __all__ = ["Embedder"]
 
@@ -64,10 +64,16 @@ class Embedder:
         device = torch.device(self.device or ("cuda" if torch.cuda.is_available() else "cpu"))
         network = _network(self.backbone, self.checkpoint, device)
         pixels = torch.from_numpy(np.ascontiguousarray(images)).to(device)[:, None].float() / 255
+        mean, std = self.normalisation.mean[0], self.normalisation.std[0]
         size = (self.image_size, self.image_size)
         with torch.inference_mode():
             resized = interpolate(pixels, size, mode="bilinear", antialias=True, align_corners=False)
-            return network(resized).float().cpu().numpy()
+            return network((resized - mean) / std).float().cpu().numpy()
+
+    @property
+    def normalisation(self) -> Normalisation:
+        """How images in [0, 1] are normalised: as the weights expect it; they stay in [0, 1] where nothing tells."""
+        return _normalisation(self.backbone, self.checkpoint)
 
 
 @lru_cache(maxsize=1)
@@ -75,3 +81,9 @@ def _network(backbone: str, checkpoint: str, device: torch.device) -> nn.Module:
     network = create_backbone(backbone)
     load_backbone_weights(network, checkpoint)
     return network.eval().requires_grad_(False).to(device)
+
+
+@lru_cache(maxsize=1)
+def _normalisation(backbone: str, checkpoint: str) -> Normalisation:
+    expected = expected_normalisation(checkpoint, backbone, in_channels=1)
+    return expected or Normalisation((0.0,), (1.0,), "nothing tells", guess=True)

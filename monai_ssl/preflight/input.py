@@ -85,7 +85,8 @@ def expected_input(
             problems.append(f"--checkpoint {error}")
         if expected is None and not problems and (mean is None or std is None):
             logger.warning("%s: nothing tells how its images were normalised; mean %s and std %s are taken, give "
-                           "--mean and --std if others are known", checkpoint, mean or _MEAN, std or _STD)  # fmt: skip
+                           "--mean and --std if others are known", checkpoint, _MEAN if mean is None else mean,
+                           _STD if std is None else std)  # fmt: skip
     _compare(expected, mean, std, in_channels, checkpoint)
     if window == "auto":
         of_checkpoint = expected is not None and in_hounsfield_units(dataset_dir)
@@ -113,6 +114,14 @@ def per_channel(numbers: Any, channels: int) -> Any:
 
 def _compare(expected: Normalisation | None, mean: Any, std: Any, channels: int, checkpoint: Any) -> None:
     if expected is None:
+        return
+    if expected.guess:
+        if mean is None or std is None:
+            logger.warning(
+                "%s does not tell how its images were normalised; taken: %s. If others are known, give --mean and "
+                "--std, or in --backbone the tag of the weights",
+                *(checkpoint, expected),
+            )
         return
     given = [per_channel(numbers, channels) for numbers in (mean, std)]
     wanted = [list(numbers) for numbers in (expected.mean, expected.std)]

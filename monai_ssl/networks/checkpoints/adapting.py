@@ -21,6 +21,8 @@ from torch import Tensor, nn
 
 __all__ = ["adapt", "first_layers"]
 
+_SUMMED = "summed to 1 channel, exact for one mean and std"
+
 
 def first_layers(backbone: nn.Module) -> tuple[str, ...]:
     """The names of the weights that see the image's channels; empty when timm does not tell."""
@@ -47,7 +49,7 @@ def adapt(
         given, own = tensors.get(name), wanted.get(name)
         if given is not None and own is not None and given.ndim == 4 and {given.shape[1], own.shape[1]} == {1, 3}:
             adapted[name] = adapt_input_conv(own.shape[1], given, base_chans=given.shape[1])
-            how = "summed to 1 channel" if own.shape[1] == 1 else "repeated to 3 channels and divided by 3"
+            how = _SUMMED if own.shape[1] == 1 else "repeated to 3 channels and divided by 3"
             changes.append(f"first layer {name} {how}")
     given, own = tensors.get("pos_embed"), wanted.get("pos_embed")
     grid = getattr(getattr(backbone, "patch_embed", None), "grid_size", None)

@@ -22,8 +22,9 @@ from torch import Tensor
 
 from monai_ssl.networks.backbones import classifier_names, create_backbone
 from monai_ssl.networks.checkpoints.adapting import first_layers
+from monai_ssl.networks.checkpoints.layout import AVERAGED_COUNT
 
-__all__ = ["STEP_COUNT", "Architecture", "architecture_of", "left_over", "reason_left_behind"]
+__all__ = ["COMPUTED", "STEP_COUNT", "Architecture", "architecture_of", "left_over", "reason_left_behind"]
 
 STEP_COUNT = "num_batches_tracked"  # no weight, and absent from files of old torch versions
 
@@ -55,7 +56,7 @@ _CANDIDATES: dict[str, dict[str, str]] = {
 }
 _USUAL_CLASSIFIERS = ("fc.", "head.", "head_dist.", "classifier.", "classif.", "last_linear.")
 # What timm computes itself, and files of old versions hold.
-_COMPUTED = (STEP_COUNT, "relative_position_index", "relative_coords_table", "attn_mask")
+COMPUTED = (STEP_COUNT, "relative_position_index", "relative_coords_table", "attn_mask")
 
 
 class Architecture(NamedTuple):
@@ -119,7 +120,9 @@ def reason_left_behind(name: str, heads: tuple[str, ...]) -> str | None:
         return "auxiliary classifier"
     if name == "mask_token":
         return "mask token of the pre-training"
-    return "computed by timm itself" if name.endswith(_COMPUTED) else None
+    if name == AVERAGED_COUNT:
+        return "count of the averaged weights"
+    return "computed by timm itself" if name.endswith(COMPUTED) else None
 
 
 @lru_cache(maxsize=64)

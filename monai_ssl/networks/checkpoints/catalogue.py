@@ -73,7 +73,10 @@ CATALOGUE: dict[str, Publication] = {
         "https://github.com/facebookresearch/mae",
     ),
     "vit_med": Publication(
-        "vit_base_patch16_224, vit_base_patch14_dinov2", "0 / 1", _SEE_PAGE, "https://github.com/tayebiarasteh/vit-med"
+        "vit_base_patch16_224, vit_base_patch14_dinov2",
+        "0 / 1, a guess where flat",
+        _SEE_PAGE,
+        "https://github.com/tayebiarasteh/vit-med",
     ),
     "radimagenet": Publication(
         "resnet50, densenet121, inception_v3", _HALF, "MIT (code)", "https://github.com/BMEII-AI/RadImageNet"

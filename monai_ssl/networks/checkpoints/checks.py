@@ -20,14 +20,13 @@ import torch
 from torch import Tensor, nn
 
 from monai_ssl.networks.backbones import classifier_names
-from monai_ssl.networks.checkpoints.architectures import STEP_COUNT, left_over
+from monai_ssl.networks.checkpoints.adapting import first_layers
+from monai_ssl.networks.checkpoints.architectures import COMPUTED, STEP_COUNT, left_over
 from monai_ssl.networks.checkpoints.files import CheckpointMismatchError, some
 from monai_ssl.networks.checkpoints.layout import Reading
 from monai_ssl.networks.checkpoints.reading import seems
 
 __all__ = ["check_fit", "share_of"]
-
-_LEAST_SHARE = 0.99
 
 
 def check_fit(
@@ -48,18 +47,24 @@ def check_fit(
     """
     read = f"{path}: read as layout {reading.layout.name}"
     matched = [name for name in wanted if name in tensors]
-    missing = [name for name in wanted if name not in tensors and not name.endswith(STEP_COUNT)]
-    parameters = {name for name, _ in backbone.named_parameters()}
-    share = share_of(matched, wanted)
-    # One random layer in front spoils all behind it, however small its share.
-    if share < _LEAST_SHARE or not parameters.isdisjoint(missing):
+    # One random layer in front, or one BatchNorm's statistics, spoils all behind it, however small its share.
+    missing = [name for name in wanted if name not in tensors and not name.endswith(COMPUTED)]
+    if missing:
         raise CheckpointMismatchError(
-            f"{read}, it fills {share:.1%} of the backbone; all parameters and {_LEAST_SHARE:.0%} of all are needed. "
-            f"Missing: {some(missing)}. {seems(reading)}"
+            f"{read}, it fills {share_of(matched, wanted):.1%} of the backbone; all parameters and statistics are "
+            f"needed. Missing: {some(missing)}. {seems(reading)}"
         )
     wrong = [name for name in matched if tensors[name].shape != wanted[name].shape]
     if wrong:
         shapes = ", ".join(f"{n} {tuple(tensors[n].shape)} for {tuple(wanted[n].shape)}" for n in wrong[:3])
+        if all(
+            n in first_layers(backbone) and _without_channels(tensors[n]) == _without_channels(wanted[n]) for n in wrong
+        ):
+            raise CheckpointMismatchError(
+                f"{read}, its images have {tensors[wrong[0]].shape[1]} channels, the backbone's "
+                f"{wanted[wrong[0]].shape[1]}: {shapes}. Only 1 and 3 are made of each other; create the backbone with "
+                "the channels of the file"
+            )
         raise CheckpointMismatchError(
             f"{read}, {len(wrong)} tensors have other shapes than the backbone's: {shapes}. {seems(reading)}"
         )
@@ -76,6 +81,10 @@ def check_fit(
             f"{read}, {len(broken)} tensors hold NaN or infinite values: {some(broken)}. The training behind it "
             "diverged; take an earlier checkpoint"
         )
+
+
+def _without_channels(tensor: Tensor) -> tuple[int, ...]:
+    return (tensor.ndim, *tensor.shape[:1], *tensor.shape[2:])
 
 
 def share_of(matched: Iterable[str], wanted: Mapping[str, Tensor]) -> float:

@@ -14,23 +14,18 @@
 from __future__ import annotations
 
 import argparse
-import pickle
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-__all__ = ["CheckpointMismatchError", "describe", "read_checkpoint", "some"]
+from monai_ssl.networks.checkpoints.false_files import is_safetensors, what_is_wrong, why_unreadable
 
-_FALSE_FILES = {
-    b"version https://git-lfs": "a git-LFS pointer, not the file itself; fetch it with `git lfs pull`",
-    b"<!doctype": "a web page, not a checkpoint; the download failed, repeat it",
-    b"<html": "a web page, not a checkpoint; the download failed, repeat it",
-}
+__all__ = ["CheckpointMismatchError", "describe", "networks_in", "read_checkpoint", "some"]
 
 
 class CheckpointMismatchError(ValueError):
@@ -39,6 +34,9 @@ class CheckpointMismatchError(ValueError):
 
 # Files of DINO, SparK and others hold the arguments of their command line: names and plain values, no code.
 _HARMLESS: list[Any] = [argparse.Namespace]
+_DEEPEST = 8  # dictionaries in dictionaries; a pickle may hold itself
+
+_Tensors = dict[str, Tensor]
 
 
 def read_checkpoint(path: Path, mapped: bool = False) -> Mapping[str, Any]:
@@ -47,7 +45,8 @@ def read_checkpoint(path: Path, mapped: bool = False) -> Mapping[str, Any]:
 
     Args:
         path: the file.
-        mapped: read values only where they are used, for a look at names and shapes; sums in the file are not checked.
+        mapped: read values only where they are used, for a look at names and shapes; their sums in the file are not
+            checked.
 
     Raises:
         FileNotFoundError: when it is absent.
@@ -57,28 +56,33 @@ def read_checkpoint(path: Path, mapped: bool = False) -> Mapping[str, Any]:
         found = "a folder; name the file in it" if path.is_dir() else "no such checkpoint; check the path"
         raise FileNotFoundError(f"{path}: {found}")
     with open(path, "rb") as file:
-        start = file.read(64)
-    for beginning, meaning in _FALSE_FILES.items():
-        if start.lstrip().lower().startswith(beginning):
-            raise CheckpointMismatchError(f"{path}: {meaning}")
-    if not start:
-        raise CheckpointMismatchError(f"{path}: an empty file; repeat the download or the copy")
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        with torch.serialization.safe_globals(_HARMLESS):
-            mapped = mapped and start.startswith(b"PK")
-            content = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
-    except Exception as error:  # bytes that are no checkpoint end the reader in any kind of error
-        raise CheckpointMismatchError(f"{path}: {_reason(path, start, error)}") from error
+        start = file.read(512)
+        try:
+            wrong = what_is_wrong(path, start, whole=not mapped)
+            content = None if wrong else _load(path, file, start, mapped)
+        except Exception as error:  # bytes that are no checkpoint end the reader in any kind of error
+            raise CheckpointMismatchError(f"{path}: {why_unreadable(path, start, error)}") from error
+    if wrong is not None:
+        raise CheckpointMismatchError(f"{path}: {wrong}")
     if not isinstance(content, Mapping):
         raise CheckpointMismatchError(f"{path}: holds a {type(content).__name__}, not a dictionary of tensors")
+    _check_values(path, content)
     return content
+
+
+def networks_in(content: Mapping[Any, Any], outer: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], _Tensors]]:
+    """Every dictionary of named tensors in a file, by the keys that lead to it, from the outside in."""
+    found = {name: value for name, value in content.items() if isinstance(name, str) and isinstance(value, Tensor)}
+    if found:
+        yield outer, found
+    for key, value in content.items():
+        if isinstance(key, str) and isinstance(value, Mapping) and len(outer) < _DEEPEST:
+            yield from networks_in(value, (*outer, key))
 
 
 def describe(content: Mapping[str, Any], wanted: Mapping[str, Tensor]) -> str:
     """Say what `content` holds, and behind which leading text most of the `wanted` names stand."""
-    flat = _flat_names(content)
+    flat = [".".join((*outer, name)) for outer, tensors in networks_in(content) for name in tensors]
     if not flat:
         return f"It holds no tensors; its keys are {some(map(str, content))}."
     endings = Counter(
@@ -99,30 +103,25 @@ def some(names: Iterable[str], most: int = 4) -> str:
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "") or "none"
 
 
-def _reason(path: Path, start: bytes, error: Exception) -> str:
-    if "TorchScript" in str(error):
-        return "a TorchScript program, which could run code; save its state_dict alone"
-    first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
-    if isinstance(error, pickle.UnpicklingError) and "Unsupported global" in str(error):
-        unsafe = torch.serialization.get_unsafe_globals_in_checkpoint(path) if start.startswith(b"PK") else []
-        return (
-            f"holds Python objects ({', '.join(unsafe) or 'names not readable'}) beside tensors and plain types, and "
-            "reading those could run code from the file; where you trust its source, save its tensors alone: "
-            f"torch.save(torch.load({path.name!r}, weights_only=False)['state_dict'], 'weights.pt')"
-        )
-    if path.suffix == ".safetensors" or start.startswith(b"PK") or isinstance(error, EOFError):
-        return f"truncated or damaged ({first_line}); repeat the download or the copy"
-    return f"not a checkpoint of torch or safetensors ({first_line})"
+def _load(path: Path, file: BinaryIO, start: bytes, mapped: bool) -> Any:
+    suffix_of_safetensors = path.suffix.lower() == ".safetensors"
+    if is_safetensors(start) or (suffix_of_safetensors and not start.startswith((b"PK", b"\x80"))):
+        return load_file(path)
+    file.seek(0)
+    # By a path torch maps files, and takes the suffix for the content.
+    by_path = mapped and start.startswith(b"PK") and not suffix_of_safetensors
+    with torch.serialization.safe_globals(_HARMLESS):
+        return torch.load(path if by_path else file, map_location="cpu", weights_only=True, mmap=by_path)
 
 
-def _flat_names(content: Mapping[str, Any], parents: str = "") -> list[str]:
-    names = []
-    for key, value in content.items():
-        if isinstance(value, Tensor):
-            names.append(f"{parents}{key}")
-        elif isinstance(value, Mapping):
-            names += _flat_names(value, f"{parents}{key}.")
-    return names
+def _check_values(path: Path, content: Mapping[Any, Any]) -> None:
+    for outer, tensors in networks_in(content):
+        for name, tensor in tensors.items():
+            if tensor.is_meta or tensor.is_quantized or tensor.layout is not torch.strided:
+                kind = "without values" if tensor.is_meta else "quantised" if tensor.is_quantized else "sparse"
+                raise CheckpointMismatchError(
+                    f"{path}: tensors in it are {kind}, such as {'.'.join((*outer, name))}; save the plain ones"
+                )
 
 
 def _endings(name: str) -> Iterable[str]:

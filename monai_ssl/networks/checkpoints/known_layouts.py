@@ -17,11 +17,12 @@ from monai_ssl.networks.checkpoints.layout import Layout
 from monai_ssl.networks.checkpoints.layouts_other_libraries import OTHER_LIBRARIES
 from monai_ssl.networks.checkpoints.layouts_self_supervised import SELF_SUPERVISED, SWAV_HEADS
 from monai_ssl.networks.checkpoints.layouts_supervised import SUPERVISED
+from monai_ssl.networks.checkpoints.layouts_transformers import TRANSFORMERS
 
 __all__ = ["LAYOUTS", "LAYOUT_NAMES"]
 
 _OURS = (
-    Layout("monai_ssl", "our model.pt", own=True),
+    Layout("monai_ssl", "our model.pt", ((),), own=True),
     Layout(
         "monai_ssl_swav",
         "our SwAV pre-training, checkpoint.pt",
@@ -34,8 +35,8 @@ _OURS = (
 # Without marks of their own: any names may stand there.
 _PLAIN = (
     Layout("monai_ssl_classifier", "our fine-tuning, checkpoint.pt", (("network",),)),
-    Layout("timm", "timm, or torchvision's CNNs", ((), ("state_dict",), ("model",)), like_timm=True),
+    Layout("timm", "timm, or torchvision's CNNs", like_timm=True),
 )
 
-LAYOUTS: tuple[Layout, ...] = (*_OURS, *OTHER_LIBRARIES, *SUPERVISED, *SELF_SUPERVISED, *_PLAIN)
+LAYOUTS: tuple[Layout, ...] = (*_OURS, *OTHER_LIBRARIES, *SUPERVISED, *SELF_SUPERVISED, *TRANSFORMERS, *_PLAIN)
 LAYOUT_NAMES: tuple[str, ...] = tuple(dict.fromkeys(layout.name for layout in LAYOUTS))

@@ -17,13 +17,10 @@ from monai_ssl.networks.checkpoints.layout import Layout
 
 __all__ = ["OTHER_LIBRARIES"]
 
-_SAVED_BY_MONAI = ((), ("model",), ("network",), ("net",), ("state_dict",))
-
 OTHER_LIBRARIES: tuple[Layout, ...] = (
     Layout(
         "monai_densenet",
         "MONAI DenseNet",
-        _SAVED_BY_MONAI,
         marks=(r"features\.denseblock1\.denselayer1\.layers\.",),
         renames=((r"(features\.denseblock\d+\.denselayer\d+)\.layers\.", r"\1."),),
         left_behind=((r"class_layers\.", "classifier"),),
@@ -31,7 +28,6 @@ OTHER_LIBRARIES: tuple[Layout, ...] = (
     Layout(
         "monai_resnet",
         "MONAI ResNet",
-        _SAVED_BY_MONAI,
         marks=(r"layer\d\.0\.downsample\.0\.bias$",),
         absent=(r"conv1\.bias$",),
         refusal=(
@@ -42,14 +38,12 @@ OTHER_LIBRARIES: tuple[Layout, ...] = (
     Layout(
         "monai_senet",
         "MONAI SENet",
-        _SAVED_BY_MONAI,
         marks=(r"layer1\.0\.conv1\.conv\.", r"layer1\.0\.se_layer\."),
         refusal="its squeeze-and-excitation is of linear layers, timm's of convolutions. timm's legacy_seresnet50 fits",
     ),
     Layout(
         "monai_vit",
         "MONAI ViT",
-        _SAVED_BY_MONAI,
         marks=(r"patch_embedding\.",),
         refusal=(
             "its class token has no position and its LayerNorm eps is 1e-5, which no ViT of timm has. timm's "

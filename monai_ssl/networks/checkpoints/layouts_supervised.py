@@ -47,7 +47,6 @@ def _radimagenet(network: str, mark: str, renames: tuple[tuple[str, str], ...], 
     return Layout(
         "radimagenet",
         f"RadImageNet {network}, official",
-        ((), ("state_dict",)),
         marks=(rf"backbone\.{mark}",),
         prefix=r"backbone\.",
         renames=renames,
@@ -57,6 +56,16 @@ def _radimagenet(network: str, mark: str, renames: tuple[tuple[str, str], ...], 
 
 
 _RADIMAGENET = (
+    Layout(
+        "radimagenet_keras",
+        "RadImageNet ported from Keras",
+        marks=(r"(\w+\.)*(conv1|0)\.bias$", r"(\w+\.)*(layer1|4)\.0\.conv1\.bias$"),
+        refusal=(
+            "it is another network than torchvision's and timm's ResNet-50, though names are alike: its convolutions "
+            "have biases, its stride sits in the first convolution of a block, its BatchNorm eps is 1.001e-5. "
+            "RadImageNet's official ResNet50.pt fits --backbone resnet50"
+        ),
+    ),
     _radimagenet(
         "ResNet-50",
         r"4\.0\.conv1\.",
@@ -70,24 +79,12 @@ _RADIMAGENET = (
         left_behind=((r"backbone\.15\.", "auxiliary classifier"),),
     ),
     _radimagenet("InceptionV3", r"17\.branch1x1\.", _numbered((*_INCEPTION, *_INCEPTION_END))),
-    Layout(
-        "radimagenet_keras",
-        "RadImageNet ported from Keras",
-        ((), ("state_dict",)),
-        marks=(r"conv1\.bias$", r"layer1\.0\.conv1\.bias$"),
-        refusal=(
-            "it is another network than torchvision's and timm's ResNet-50, though names are alike: its convolutions "
-            "have biases, its stride sits in the first convolution of a block, its BatchNorm eps is 1.001e-5. "
-            "RadImageNet's official ResNet50.pt fits --backbone resnet50"
-        ),
-    ),
 )
 
 _TORCHVISION = (
     Layout(
         "torchvision_vit",
         "torchvision ViT",
-        ((), ("model",), ("state_dict",)),
         marks=(r"conv_proj\.", r"encoder\.layers\.encoder_layer_0\."),
         renames=(
             (r"class_token$", "cls_token"),
@@ -106,7 +103,6 @@ _TORCHVISION = (
     Layout(
         "torchvision_convnext",
         "torchvision ConvNeXt",
-        ((), ("model",), ("state_dict",)),
         marks=(r"features\.1\.0\.layer_scale$",),
         renames=(
             (r"features\.0\.", "stem."),
@@ -131,7 +127,6 @@ _TORCHVISION = (
     Layout(
         "torchvision_densenet",
         "torchvision DenseNet, names of its old files",
-        ((), ("model",), ("state_dict",)),
         marks=(r"features\.denseblock1\.denselayer1\.norm\.1\.",),
         renames=((r"(features\.denseblock\d+\.denselayer\d+\.(?:norm|conv))\.([12])\.", r"\1\2."),),
         **imagenet("as with torchvision's weights"),
@@ -139,9 +134,9 @@ _TORCHVISION = (
     Layout(
         "torchvision_inception",
         "torchvision InceptionV3",
-        ((), ("model",), ("state_dict",)),
         marks=(r"AuxLogits\.conv0\.", r"Mixed_7c\."),
         left_behind=((r"AuxLogits\.", "auxiliary classifier"),),
+        like_timm=True,
         **minus_one_to_one("as torchvision's weights take images (transform_input)"),
     ),
 )

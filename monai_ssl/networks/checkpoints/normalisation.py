@@ -16,7 +16,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,16 +40,19 @@ class Normalisation:
         std: one number per channel, above 0.
         source: where they are known from.
         window: the intensity window that a file of ours was trained with, as its setting was; None when there is none.
+        guess: files of others look the same, so that it is no more than likely.
     """
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
     source: str
     window: Any = None
+    guess: bool = False
 
     def __str__(self) -> str:
         window = "" if self.window is None else f", window {self.window}"
-        return f"mean {_text(self.mean)}, std {_text(self.std)}{window} ({self.source})"
+        guess = "a guess: " if self.guess else ""
+        return f"mean {_text(self.mean)}, std {_text(self.std)}{window} ({guess}{self.source})"
 
 
 def expected_normalisation(path: str | os.PathLike, backbone: str, in_channels: int = 1) -> Normalisation | None:
@@ -59,6 +62,7 @@ def expected_normalisation(path: str | os.PathLike, backbone: str, in_channels: 
     Args:
         path: of the checkpoint, see `load_backbone_weights`.
         backbone: name in timm; where the file has timm's names, the tag after the dot says whose weights it has.
+            Without a tag a `config.json` of this architecture beside the file says it, else it is a guess.
         in_channels: channels of the image, at least 1. For one, the mean over the channels is taken.
 
     Returns:
@@ -90,7 +94,7 @@ def normalisation_of(
     if found is None:
         return None
     mean, std = _per_channel(found.mean, in_channels), _per_channel(found.std, in_channels)
-    return Normalisation(mean, std, found.source, found.window)
+    return replace(found, mean=mean, std=std)
 
 
 def _ours(content: Mapping[str, Any]) -> Normalisation | None:
@@ -103,27 +107,33 @@ def _ours(content: Mapping[str, Any]) -> Normalisation | None:
 
 def _known(path: Path, layout: Layout, backbone: str | None) -> Normalisation | None:
     """From the layout; where the names are timm's, which tell nothing, first from what says whose weights they are."""
-    guess = None
+    of_layout = None
     if layout.mean is not None and layout.std is not None:
-        guess = Normalisation(tuple(layout.mean), tuple(layout.std), layout.told_by)
-    if not layout.like_timm:
-        return guess
-    told = _config_beside(path)
-    if told is None and backbone is not None and ("." in backbone or guess is None):
-        told = _of_tag(backbone)
-    return told or guess
+        of_layout = Normalisation(tuple(layout.mean), tuple(layout.std), layout.told_by, guess=layout.guess)
+    if not layout.like_timm or backbone is None:
+        return of_layout
+    if "." in backbone:
+        return _of_tag(backbone) or of_layout
+    if of_layout is not None and not of_layout.guess:
+        return of_layout
+    return _config_beside(path, backbone) or of_layout or _of_tag(backbone)
 
 
-def _config_beside(path: Path) -> Normalisation | None:
-    """The `config.json` of a model from huggingface.co."""
+def _config_beside(path: Path, backbone: str) -> Normalisation | None:
+    """The `config.json` of a model from huggingface.co, where it is of this architecture."""
     try:
         config = json.loads((path.parent / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    config = config.get("pretrained_cfg", config) if isinstance(config, dict) else {}
+    if not isinstance(config, dict) or str(config.get("architecture")).partition(".")[0] != backbone:
+        return None
+    config = config.get("pretrained_cfg", config)
     if not isinstance(config, dict) or not _are_numbers(config.get("mean"), config.get("std")):
         return None
-    return Normalisation(ensure_tuple(config["mean"]), ensure_tuple(config["std"]), "the config.json beside it")
+    mean, std = ensure_tuple(config["mean"]), ensure_tuple(config["std"])
+    if not all(0 <= number <= 1 for number in (*mean, *std)) or 0 in std:
+        return None
+    return Normalisation(mean, std, "the config.json beside it")
 
 
 def _of_tag(backbone: str) -> Normalisation | None:
@@ -134,10 +144,8 @@ def _of_tag(backbone: str) -> Normalisation | None:
         return None
     if config is None or not config.has_weights:
         return None
-    source = f"timm, for {name}.{config.tag}"
-    if not tag:
-        source += ", its default; name another tag in --backbone if the weights are another's"
-    return Normalisation(tuple(config.mean), tuple(config.std), source)
+    source = f"timm, for {name}.{config.tag}{'' if tag else ', its default'}"
+    return Normalisation(tuple(config.mean), tuple(config.std), source, guess=not tag)
 
 
 def _per_channel(numbers: tuple[float, ...], channels: int) -> tuple[float, ...]:

@@ -34,7 +34,7 @@ def read_layout(path: Path, content: Mapping[str, Any], layout: str, wanted: Map
     Raises:
         CheckpointMismatchError: when there is none, nothing in it has a name that is wanted, or it can never fit.
     """
-    reading = recognise(content, [entry for entry in LAYOUTS if layout in ("auto", entry.name)])
+    reading = recognise(content, [entry for entry in LAYOUTS if layout in ("auto", entry.name)], wanted)
     other = reading or recognise(content, LAYOUTS)
     if other is not None and other.layout.refusal is not None:
         raise CheckpointMismatchError(
@@ -47,7 +47,18 @@ def read_layout(path: Path, content: Mapping[str, Any], layout: str, wanted: Map
         raise CheckpointMismatchError(
             f"{path}: nothing in it fits the backbone. {known or describe(content, wanted)} Wanted: {some(wanted)}."
         )
+    values = {name: tensor for name, tensor in reading.tensors.items() if name in wanted}
+    whole = [f"{name} ({t.dtype})" for name, t in values.items() if _is_whole(t) and not _is_whole(wanted[name])]
+    if whole:
+        raise CheckpointMismatchError(
+            f"{path}: {len(whole)} of its tensors hold no floating-point numbers: {some(whole)}. It may be quantised; "
+            "take the weights from before that"
+        )
     return reading
+
+
+def _is_whole(tensor: Tensor) -> bool:
+    return not tensor.is_floating_point()
 
 
 def seems(reading: Reading) -> str:

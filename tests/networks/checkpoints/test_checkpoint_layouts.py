@@ -146,11 +146,55 @@ def _dinov2_training() -> Case:
     return Case(content, teacher.backbone, "dinov2_training", reasons, name, DINOV2, 28)
 
 
-def _vit_med() -> Case:
-    network = unlike_new(timm.create_model("vit_tiny_patch16_224", num_classes=11, **DINO))
-    content = {"epoch": 3, "model_state_dict": network.state_dict(), "optimizer_state_dict": {}}
-    source = _without_classifier(network)
-    return Case(content, source, "vit_med", {"classifier"}, "vit_tiny_patch16_224", DINO, 32)
+def _vit_med(container: Callable[[dict], dict]) -> Callable[[], Case]:
+    def case() -> Case:
+        network = unlike_new(timm.create_model("vit_tiny_patch16_224", num_classes=11, **DINO))
+        content = container(network.state_dict())
+        source = _without_classifier(network)
+        return Case(content, source, "vit_med", {"classifier"}, "vit_tiny_patch16_224", DINO, 32)
+
+    return case
+
+
+def _vit_med_dinov2() -> Case:
+    network = unlike_new(upstream.DinoViT(14, 2, scale=True))
+    content = {**network.state_dict(), "head.weight": torch.zeros(11, 48), "head.bias": torch.zeros(11)}
+    reasons = {"classifier", "mask token of the pre-training"}
+    return Case(content, network, "vit_med", reasons, "vit_small_patch14_dinov2", DINOV2, 28)
+
+
+def _mae() -> Case:
+    network = unlike_new(upstream.DinoViT(16, 2, scale=False))
+    decoder = {
+        "mask_token": torch.zeros(1, 1, 32),
+        "decoder_embed.weight": torch.zeros(32, 48),
+        "decoder_blocks.0.norm1.weight": torch.zeros(32),
+    }
+    content = {"model": {**network.state_dict(), **decoder}, "epoch": 799}
+    reasons = {"decoder", "mask token of the pre-training"}
+    return Case(content, network, "mae", reasons, "vit_tiny_patch16_224", DINO, 32)
+
+
+def _mae_encoder() -> Case:
+    case = _dino_release()
+    return case._replace(content={"model": case.content}, layout="mae")
+
+
+def _dinov2_giant() -> Case:
+    """SwiGLU instead of an MLP."""
+    network = unlike_new(upstream.DinoViT(14, 2, scale=True, swiglu=True))
+    options = {**DINOV2, "mlp_ratio": 2.66667 * 2}
+    reasons = {"mask token of the pre-training"}
+    return Case(network.state_dict(), network, "dinov2", reasons, "vit_giant_patch14_dinov2", options, 28)
+
+
+def _dinov2_both() -> Case:
+    """Teacher and student in one dictionary, as the trainer's own files."""
+    teacher = unlike_new(upstream.Wrapped(upstream.DinoViT(14, 2, scale=True), "dino_head"), 1)
+    student = unlike_new(upstream.Wrapped(upstream.DinoViT(14, 2, scale=True), "dino_head"), 2)
+    content = {"model": {**behind("student.", student.state_dict()), **behind("teacher.", teacher.state_dict())}}
+    reasons = {"mask token of the pre-training", "projection head", "student network"}
+    return Case(content, teacher.backbone, "dinov2_training", reasons, "vit_small_patch14_dinov2", DINOV2, 28)
 
 
 def _without_classifier(network: nn.Module) -> nn.Module:
@@ -269,7 +313,14 @@ CASES: dict[str, Callable[[], Case]] = {
     "dinov2_chunks": _dinov2(chunks=2),
     "dinov2_registers": _dinov2(registers=4),
     "dinov2_training": _dinov2_training,
-    "vit_med": _vit_med,
+    "dinov2_giant": _dinov2_giant,
+    "dinov2_both": _dinov2_both,
+    "mae": _mae,
+    "mae_encoder": _mae_encoder,
+    "vit_med": _vit_med(lambda s: {"model_state_dict": s, "loss_state_dict": {}, "model_info": {}, "epoch": 3}),
+    "vit_med_without_marks": _vit_med(lambda s: {"model_state_dict": s}),
+    "vit_med_flat": _vit_med(dict),
+    "vit_med_dinov2": _vit_med_dinov2,
     "radimagenet_resnet50": _radimagenet_resnet,
     "radimagenet_densenet121": _radimagenet_densenet,
     "radimagenet_inception_v3": _radimagenet_inception(False),
@@ -331,15 +382,31 @@ def test_patches_of_three_channels_are_summed_for_one(tmp_path: Path) -> None:
     with torch.no_grad():
         expected = case.source.eval()(grey.expand(-1, 3, -1, -1))
         torch.testing.assert_close(backbone.eval()(grey), expected, rtol=1e-4, atol=1e-4)
-    assert report.adapted == ("first layer patch_embed.proj.weight summed to 1 channel",)
+    assert report.adapted == ("first layer patch_embed.proj.weight summed to 1 channel, exact for one mean and std",)
 
 
-def _keras_port() -> dict[str, Tensor]:
+def _keras_port(prefix: str = "") -> dict[str, Tensor]:
     network = torchvision.models.resnet50()
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
             module.bias = nn.Parameter(torch.zeros(module.out_channels))
-    return network.state_dict()
+    if prefix == "backbone.0.":
+        return upstream.RadImageNet(network, 9).state_dict()
+    return behind(prefix, network.state_dict())
+
+
+@pytest.mark.parametrize("prefix", ["module.", "backbone.", "backbone.0.", "model.encoder."])
+def test_the_port_from_keras_is_told_behind_any_name(tmp_path: Path, prefix: str) -> None:
+    with torch.device("meta"):
+        _save_hollow(_keras_port(prefix), tmp_path / "weights.pth")
+    with pytest.raises(CheckpointMismatchError, match=r"radimagenet_keras.*convolutions have biases"):
+        load_backbone_weights(create_backbone("resnet50"), tmp_path / "weights.pth")
+
+
+def _save_hollow(content: dict[str, Tensor], path: Path) -> None:
+    """Names and shapes, and a single number behind each."""
+    number = torch.zeros((), device="cpu")
+    torch.save({name: number.expand(tensor.shape) for name, tensor in content.items()}, path)
 
 
 @pytest.mark.parametrize(
@@ -381,7 +448,7 @@ def test_networks_that_timm_has_not_are_refused_with_the_reason(
     tmp_path: Path, content: Callable, backbone: str, message: str
 ) -> None:
     with torch.device("meta"):  # names and shapes are enough
-        torch.save(content(), tmp_path / "weights.pth")
+        _save_hollow(content(), tmp_path / "weights.pth")
     with pytest.raises(CheckpointMismatchError, match=message):
         load_backbone_weights(create_backbone(backbone), tmp_path / "weights.pth")
 

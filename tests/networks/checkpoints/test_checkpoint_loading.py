@@ -12,6 +12,10 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import pickle
+import tarfile
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,7 +26,13 @@ import torchvision
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from monai_ssl.networks import CheckpointMismatchError, SwAVNet, create_backbone, load_backbone_weights
+from monai_ssl.networks import (
+    CheckpointMismatchError,
+    SwAVNet,
+    create_backbone,
+    inspect_checkpoint,
+    load_backbone_weights,
+)
 
 
 def features(network: nn.Module, channels: int = 1, size: int = 64) -> Tensor:
@@ -105,7 +115,7 @@ def test_torchvision_weights_for_three_channels_serve_one(tmp_path: Path) -> Non
     report = load_backbone_weights(target, tmp_path / "resnet18.pth")
     source.fc = nn.Identity()
     torch.testing.assert_close(features(target), features(source, channels=3), rtol=1e-3, atol=1e-4)
-    assert "first layer conv1.weight summed to 1 channel" in report.adapted
+    assert "first layer conv1.weight summed to 1 channel, exact for one mean and std" in report.adapted
 
 
 def test_weights_for_one_channel_serve_three(tmp_path: Path, trained: nn.Module) -> None:
@@ -156,7 +166,10 @@ def _with(state: dict[str, Tensor], name: str, tensor: Tensor) -> dict[str, Tens
         (lambda s: {"a": 1}, "holds no tensors; its keys are a"),
         (lambda s: list(s.values()), "holds a list"),
         (lambda s: _without(s, "running_var"), r"fills 8\d\.\d% of the backbone.*running_var"),
-        (lambda s: _without(s, "layer4.1.conv2.weight"), "99% of all are needed.*layer4.1.conv2.weight"),
+        (
+            lambda s: _without(s, "layer4.1.conv2.weight"),
+            "all parameters and statistics are needed.*layer4.1.conv2.weight",
+        ),
         (
             lambda s: _with(s, "conv1.weight", torch.zeros(64, 1, 3, 3)),
             r"conv1.weight \(64, 1, 3, 3\) for \(64, 1, 7, 7\)",
@@ -164,6 +177,14 @@ def _with(state: dict[str, Tensor], name: str, tensor: Tensor) -> dict[str, Tens
         (lambda s: _with(s, "conv1.weight", torch.zeros(64, 2, 7, 7)), r"conv1.weight \(64, 2, 7, 7\)"),
         (lambda s: _with(s, "bn1.weight", torch.full((64,), torch.nan)), "NaN or infinite.*bn1.weight"),
         (lambda s: _with(s, "bn1.running_var", torch.full((64,), torch.inf)), "NaN or infinite.*bn1.running_var"),
+        (lambda s: _of("resnet18", 4), r"its images have 4 channels, the backbone's 1: conv1.weight .*Only 1 and 3"),
+        (lambda s: _with(s, "conv1.weight", torch.ones(64, 1, 7, 7, dtype=torch.int8)), r"conv1.weight \(torch.int8\)"),
+        (
+            lambda s: _with(s, "conv1.weight", torch.quantize_per_tensor(s["conv1.weight"], 0.1, 0, torch.qint8)),
+            "quantised, such as conv1.weight",
+        ),
+        (lambda s: {"state_dict": _with(s, "bn1.bias", torch.zeros(64).to_sparse())}, "sparse, such as state_dict.bn1"),
+        (lambda s: _with(s, "bn1.bias", torch.zeros(64, device="meta")), "without values, such as bn1.bias"),
         (lambda s: _of("resnet50"), r"seems to be a ResNet-50 \(layout timm.*fits --backbone resnet50\."),
         (lambda s: _of("resnet34"), r"\d+ tensors more of its parts: layer1\.2\..*a ResNet-34.*--backbone resnet34"),
         (lambda s: _of("vit_tiny_patch16_224"), r"nothing in it fits.*a ViT-Ti/16.*--backbone vit_tiny_patch16_224"),
@@ -179,8 +200,8 @@ def test_what_does_not_fit_is_refused_and_the_backbone_left_alone(
     _assert_refused(path, message)
 
 
-@pytest.mark.parametrize("name", ["conv1.weight", "layer1.0.bn1.bias"])
-def test_one_absent_parameter_is_refused_however_small(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize("name", ["conv1.weight", "layer1.0.bn1.bias", "bn1.running_mean", "bn1.running_var"])
+def test_one_absent_parameter_or_statistic_is_refused_however_small(tmp_path: Path, name: str) -> None:
     state = timm.create_model("resnet18", in_chans=1, num_classes=0).state_dict()
     del state[name]
     torch.save(state, tmp_path / "weights.pt")
@@ -191,8 +212,8 @@ def test_one_absent_parameter_is_refused_however_small(tmp_path: Path, name: str
     assert all(torch.equal(value, before[key]) for key, value in backbone.state_dict().items())
 
 
-def _of(name: str) -> dict[str, Tensor]:
-    return timm.create_model(name, num_classes=3).state_dict()
+def _of(name: str, channels: int = 3) -> dict[str, Tensor]:
+    return timm.create_model(name, num_classes=3, in_chans=channels).state_dict()
 
 
 def _behind(prefix: str, state: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -207,6 +228,52 @@ def _truncated(path: Path, state: dict[str, Tensor]) -> None:
 def _truncated_safetensors(path: Path, state: dict[str, Tensor]) -> None:
     save_file(state, path)
     path.write_bytes(path.read_bytes()[:-1000])
+
+
+def _one_bit_changed(path: Path, state: dict[str, Tensor]) -> None:
+    torch.save(state, path)
+    whole = bytearray(path.read_bytes())
+    place = whole.find(state["conv1.weight"].numpy().tobytes()[:64])
+    assert place > 0
+    whole[place + 3] ^= 1
+    path.write_bytes(whole)
+
+
+def _legacy(cut: int) -> Callable[[Path, dict[str, Tensor]], None]:
+    def write(path: Path, state: dict[str, Tensor]) -> None:
+        torch.save(state, path, _use_new_zipfile_serialization=False)
+        path.write_bytes(path.read_bytes()[:cut])
+
+    return write
+
+
+class _Runs:
+    """What a pickle with code in it is made of."""
+
+    def __init__(self, function: Callable, argument: str) -> None:
+        self.call = function, (argument,)
+
+    def __reduce__(self) -> tuple[Callable, tuple[str]]:
+        return self.call
+
+
+def _with_code(function: Callable, zipped: bool) -> Callable[[Path, dict[str, Tensor]], None]:
+    def write(path: Path, state: dict[str, Tensor]) -> None:
+        content = {"state_dict": state, "more": _Runs(function, "exit")}
+        torch.save(content, path, _use_new_zipfile_serialization=zipped)
+
+    return write
+
+
+def _tar(path: Path, state: dict[str, Tensor]) -> None:
+    torch.save(state, path.with_suffix(".inner"))
+    with tarfile.open(path, "w") as archive:
+        archive.add(path.with_suffix(".inner"), "model.pth")
+
+
+def _zip(path: Path, state: dict[str, Tensor]) -> None:
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("ResNet50.pt", b"0" * 100)
 
 
 def _scripted(path: Path, state: dict[str, Tensor]) -> None:
@@ -227,6 +294,21 @@ def _scripted(path: Path, state: dict[str, Tensor]) -> None:
         ("a.pt", lambda p, s: p.write_text("slice,kept\n1,2\n"), "not a checkpoint"),
         ("a.pt", lambda p, s: p.write_bytes(b""), "empty file"),
         ("a.pt", _scripted, "TorchScript"),
+        ("a.pt", _one_bit_changed, r"damaged: .*/data/\d+ in it has not the sum"),
+        ("a.pt", _legacy(1), "truncated, it has 1 bytes"),
+        ("a.pt", _legacy(5), "truncated, it has 5 bytes"),
+        ("a.pt", _legacy(20), "truncated or damaged"),
+        ("a.pt", _legacy(3000), "truncated or damaged"),
+        ("a.pt", _legacy(-1000), "truncated or damaged"),
+        ("a.pt", _with_code(os.system, True), r"Python objects \(\w+\.system\)"),
+        ("a.pt", _with_code(os.system, False), r"Python objects \(\w+\.system\)"),
+        ("a.pt", _with_code(eval, True), r"Python objects \(.*eval\)"),
+        ("a.pt", _with_code(eval, False), r"Python objects \(.*eval\)"),
+        ("a.pkl", lambda p, s: p.write_bytes(pickle.dumps({"a": [1.0]}, 4)), "a pickle that torch.save did not write"),
+        ("a.h5", lambda p, s: p.write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(100)), "HDF5 file.*ResNet50.pt"),
+        ("a.pth.tar", _tar, "a tar archive; unpack it"),
+        ("a.pth", _zip, "a zip archive that torch.save did not write, of ResNet50.pt; unpack it"),
+        ("a.pt", lambda p, s: p.write_text('<?xml version="1.0"?><Error>AccessDenied</Error>'), "XML"),
     ],
 )
 def test_damaged_and_false_files_are_refused(
@@ -243,8 +325,65 @@ def _assert_refused(path: Path, message: str) -> None:
     with pytest.raises(CheckpointMismatchError, match=message) as caught:
         load_backbone_weights(backbone, path)
     assert str(caught.value).startswith(f"{path}:")
+    assert "Weights only load failed" not in str(caught.value)
     after = backbone.state_dict()
     assert all(torch.equal(tensor, after[name]) for name, tensor in before.items())
+
+
+@pytest.mark.parametrize("name", ["a.pt", "a.SAFETENSORS", "a.bin"])
+def test_safetensors_are_known_by_their_content(tmp_path: Path, trained: nn.Module, name: str) -> None:
+    save_file(trained.state_dict(), tmp_path / name)
+    assert load_backbone_weights(create_backbone("resnet18"), tmp_path / name).share == 1.0
+
+
+def test_torch_files_are_known_by_their_content(tmp_path: Path, trained: nn.Module) -> None:
+    path = tmp_path / "a.safetensors"
+    torch.save(trained.state_dict(), path)
+    assert load_backbone_weights(create_backbone("resnet18"), path).share == 1.0
+    assert inspect_checkpoint(path).words == "a ResNet-18"
+
+
+def test_files_that_torch_wrote_without_sums_are_read(tmp_path: Path, trained: nn.Module) -> None:
+    torch.serialization.set_crc32_options(False)
+    try:
+        torch.save(trained.state_dict(), tmp_path / "a.pt")
+    finally:
+        torch.serialization.set_crc32_options(True)
+    assert load_backbone_weights(create_backbone("resnet18"), tmp_path / "a.pt").share == 1.0
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        lambda s: {"epoch": torch.tensor(3), "state_dict": s},
+        lambda s: {"model": s, "rng": torch.zeros(5000, dtype=torch.uint8)},
+        lambda s: {"net": s},
+        lambda s: {"model_state_dict": s, "optimizer": {"state": {0: {"exp_avg": torch.zeros(3)}}}},
+        lambda s: {"nets": {"encoder": s, "decoder": {str(number): torch.zeros(1) for number in range(500)}}},
+    ],
+)
+def test_the_container_with_the_backbones_names_is_taken(tmp_path: Path, trained: nn.Module, content: Callable) -> None:
+    torch.save(content(trained.state_dict()), tmp_path / "a.pt")
+    backbone = create_backbone("resnet18")
+    report = load_backbone_weights(backbone, tmp_path / "a.pt")
+    torch.testing.assert_close(features(backbone), features(trained))
+    assert (report.layout, report.share, report.unexpected) == ("timm", 1.0, {})
+
+
+@pytest.mark.parametrize(("raw", "average"), [("state_dict", "state_dict_ema"), ("model", "model_ema")])
+@pytest.mark.parametrize("prefix", ["", "module."])
+def test_the_average_is_taken_as_timm_does(
+    tmp_path: Path, trained: nn.Module, raw: str, average: str, prefix: str
+) -> None:
+    """Behind a prefix as torchvision's reference scripts save it, with the count of what was averaged."""
+    averaged = _behind(prefix, trained.state_dict()) | ({"n_averaged": torch.tensor(7)} if prefix else {})
+    path = tmp_path / "a.pt"
+    torch.save({raw: create_backbone("resnet18").state_dict(), average: averaged}, path)
+    backbone, peer = create_backbone("resnet18"), create_backbone("resnet18")
+    report = load_backbone_weights(backbone, path)
+    timm.models.load_checkpoint(peer, str(path), strict=False)
+    torch.testing.assert_close(features(backbone), features(peer))
+    assert report.unexpected[f"{raw}.conv1.weight"] == f"another set of weights, not averaged; {average} is taken"
 
 
 def test_absent_files_and_unknown_layouts_are_named(tmp_path: Path) -> None:

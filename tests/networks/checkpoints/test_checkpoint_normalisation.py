@@ -49,8 +49,9 @@ def _save(path: Path, state: dict[str, Tensor], provenance: dict[str, Any] | Non
 @pytest.mark.parametrize(
     ("classes", "backbone", "mean", "std", "source"),
     [
-        (2, VIT, (0.5,) * 3, (0.5,) * 3, "vit_tiny_patch16_224.augreg_in21k_ft_in1k, its default"),
-        (2, "vit_small_patch16_224.dino", IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD, "timm, for .*dino$"),
+        (1000, VIT, (0.5,) * 3, (0.5,) * 3, "vit_tiny_patch16_224.augreg_in21k_ft_in1k, its default"),
+        (2, VIT, (0.0,) * 3, (1.0,) * 3, "as vit-med"),
+        (1000, "vit_small_patch16_224.dino", IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD, "timm, for .*dino$"),
         (0, VIT, IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD, "DINO"),
         (0, f"{VIT}.augreg_in21k", (0.5,) * 3, (0.5,) * 3, "augreg_in21k$"),
     ],
@@ -93,19 +94,93 @@ def test_our_vit_is_not_taken_for_dino(tmp_path: Path) -> None:
     assert inspect_checkpoint(path).layout.name == "monai_ssl"
 
 
-def test_the_config_beside_a_file_of_hugging_face_comes_first(tmp_path: Path) -> None:
-    path = _save(tmp_path / "model.pt", _vit(2))
-    config = {"architecture": VIT, "pretrained_cfg": {"mean": [0.1, 0.2, 0.3], "std": [0.4, 0.5, 0.6]}}
-    (tmp_path / "config.json").write_text(json.dumps(config), encoding="utf-8")
-    found = expected_normalisation(path, f"{VIT}.augreg_in21k", in_channels=3)
+def _config_beside(folder: Path, **changes: Any) -> Path:
+    config = {"mean": [0.1, 0.2, 0.3], "std": [0.4, 0.5, 0.6], "architecture": VIT} | changes
+    architecture = config.pop("architecture")
+    content = {"architecture": architecture, "pretrained_cfg": config}
+    (folder / "config.json").write_text(json.dumps(content), encoding="utf-8")
+    return _save(folder / "model.pt", _vit(1000))
+
+
+@pytest.mark.parametrize("architecture", [VIT, f"{VIT}.augreg_in21k"])
+def test_the_config_beside_a_file_of_hugging_face_comes_before_a_guess(tmp_path: Path, architecture: str) -> None:
+    path = _config_beside(tmp_path, architecture=architecture)
+    found = expected_normalisation(path, VIT, in_channels=3)
     assert found is not None
-    assert (found.mean, found.std) == ((0.1, 0.2, 0.3), (0.4, 0.5, 0.6))
+    assert (found.mean, found.std, found.guess) == ((0.1, 0.2, 0.3), (0.4, 0.5, 0.6), False)
     assert "config.json" in found.source
+    tagged = expected_normalisation(path, f"{VIT}.augreg_in21k", in_channels=3)
+    assert tagged is not None
+    assert (tagged.mean, tagged.guess) == ((0.5,) * 3, False)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"architecture": "swin_tiny_patch4_window7_224"},
+        {"architecture": None},
+        {"mean": [1, 2, 3]},
+        {"mean": [-0.1, 0.2, 0.3]},
+        {"std": [0.0, 0.5, 0.5]},
+        {"std": [float("nan"), 0.5, 0.5]},
+    ],
+)
+def test_a_config_of_another_network_or_of_odd_numbers_is_left_aside(tmp_path: Path, changes: dict[str, Any]) -> None:
+    found = expected_normalisation(_config_beside(tmp_path, **changes), VIT, in_channels=3)
+    assert found is not None
+    assert (found.mean, found.std, found.guess) == ((0.5,) * 3, (0.5,) * 3, True)
+
+
+@pytest.mark.parametrize("container", [None, "model_state_dict", "module", "state_dict", "net"])
+@pytest.mark.parametrize("classes", [0, 5, 1000])
+def test_no_container_overrules_a_tag_and_without_one_it_is_a_guess(
+    tmp_path: Path, container: str | None, classes: int
+) -> None:
+    weights = _vit(classes)
+    torch.save(weights if container is None else {container: weights}, tmp_path / "vit.pt")
+    for backbone, guess in ((f"{VIT}.augreg_in21k", False), (VIT, True)):
+        found = expected_normalisation(tmp_path / "vit.pt", backbone, in_channels=3)
+        assert found is not None
+        assert found.guess == guess
+        assert guess == ("guess" in str(found))
+        assert guess or (found.mean, found.std) == ((0.5,) * 3, (0.5,) * 3)
+
+
+@pytest.mark.parametrize(
+    ("beside", "weights", "mean"),
+    [
+        ({"arch": "resnet18", "is_pretrain": True}, "module", IMAGENET_DEFAULT_MEAN),
+        ({"loss_state_dict": {}, "model_info": {}, "best_loss": 0.3}, "model_state_dict", (0.0,) * 3),
+    ],
+)
+def test_marks_beside_the_weights_leave_no_guess(tmp_path: Path, beside: dict, weights: str, mean: tuple) -> None:
+    state = torchvision.models.resnet18().state_dict() if weights == "module" else _vit(5)
+    torch.save({weights: state, **beside}, tmp_path / "weights.pt")
+    found = expected_normalisation(tmp_path / "weights.pt", "resnet18" if weights == "module" else VIT, in_channels=3)
+    assert found is not None
+    assert (found.mean, found.guess) == (mean, False)
+
+
+def test_dinov2_with_labels_is_no_hub_file(tmp_path: Path) -> None:
+    options = {"img_size": 28, "depth": 1, "embed_dim": 48, "num_heads": 3}
+    name = "vit_small_patch14_dinov2"
+    weights = create_backbone(name, in_channels=3, num_classes=5, **options).state_dict()
+    weights["mask_token"] = torch.zeros(1, 48)
+    hub = {key: tensor for key, tensor in weights.items() if not key.startswith("head.")}
+    for content, layout, mean, guess in (
+        (weights, "vit_med", (0.0,) * 3, True),
+        ({"model_state_dict": weights}, "vit_med", (0.0,) * 3, True),
+        (hub, "dinov2", IMAGENET_DEFAULT_MEAN, False),
+    ):
+        torch.save(content, tmp_path / "weights.pth")
+        found = load_backbone_weights(create_backbone(name, in_channels=3, **options), tmp_path / "weights.pth")
+        assert found.normalisation is not None
+        assert (found.layout, found.normalisation.mean, found.normalisation.guess) == (layout, mean, guess)
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"mean": "x"}', '{"pretrained_cfg": {"mean": []}}'])
 def test_other_json_beside_it_is_left_aside(tmp_path: Path, text: str) -> None:
-    path = _save(tmp_path / "model.pt", _vit(2))
+    path = _save(tmp_path / "model.pt", _vit(1000))
     (tmp_path / "config.json").write_text(text, encoding="utf-8")
     found = expected_normalisation(path, VIT)
     assert found is not None
@@ -113,7 +188,7 @@ def test_other_json_beside_it_is_left_aside(tmp_path: Path, text: str) -> None:
 
 
 def test_nothing_is_made_up(tmp_path: Path) -> None:
-    path = _save(tmp_path / "vit.pt", _vit(2))
+    path = _save(tmp_path / "vit.pt", _vit(1000))
     assert expected_normalisation(path, "vit_base_patch16_18x2_224") is None  # timm has no weights of it
     assert expected_normalisation(path, f"{VIT}.no_such_tag") is None
     torch.save({"settings": {"mean": 0.3}}, tmp_path / "other.pt")

@@ -116,13 +116,17 @@ class RadImageNet(nn.Module):
 class Block(nn.Module):
     """As https://github.com/facebookresearch/dinov2/blob/main/dinov2/layers/block.py, and DINO's without scale."""
 
-    def __init__(self, width: int, heads: int, scale: bool) -> None:
+    def __init__(self, width: int, heads: int, scale: bool, swiglu: bool = False) -> None:
         super().__init__()
         self.heads = heads
         self.norm1, self.norm2 = nn.LayerNorm(width, eps=1e-6), nn.LayerNorm(width, eps=1e-6)
         self.attn, self.mlp = nn.Module(), nn.Module()
         self.attn.qkv, self.attn.proj = nn.Linear(width, 3 * width), nn.Linear(width, width)
-        self.mlp.fc1, self.mlp.fc2 = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
+        if swiglu:
+            hidden = int(width * 2.66667 * 2) // 2
+            self.mlp.w12, self.mlp.w3 = nn.Linear(width, 2 * hidden), nn.Linear(hidden, width)
+        else:
+            self.mlp.fc1, self.mlp.fc2 = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
         if scale:
             self.ls1, self.ls2 = nn.Module(), nn.Module()
             self.ls1.gamma, self.ls2.gamma = nn.Parameter(torch.ones(width)), nn.Parameter(torch.ones(width))
@@ -135,8 +139,14 @@ class Block(nn.Module):
         weights = (query @ key.transpose(-2, -1) * (width // self.heads) ** -0.5).softmax(-1)
         mixed = self.attn.proj((weights @ value).transpose(1, 2).reshape(batch, count, width))
         x = x + (mixed * self.ls1.gamma if self.scale else mixed)
-        mixed = self.mlp.fc2(nn.functional.gelu(self.mlp.fc1(self.norm2(x))))
+        mixed = self._mixed_features(self.norm2(x))
         return x + (mixed * self.ls2.gamma if self.scale else mixed)
+
+    def _mixed_features(self, x: Tensor) -> Tensor:
+        if not hasattr(self.mlp, "w12"):
+            return self.mlp.fc2(nn.functional.gelu(self.mlp.fc1(x)))
+        gate, value = self.mlp.w12(x).chunk(2, dim=-1)
+        return self.mlp.w3(nn.functional.silu(gate) * value)
 
 
 class DinoViT(nn.Module):
@@ -152,6 +162,7 @@ class DinoViT(nn.Module):
         chunks: int = 0,
         depth: int = 4,
         width: int = 48,
+        swiglu: bool = False,
     ) -> None:
         super().__init__()
         self.patch_embed = nn.Module()
@@ -162,7 +173,7 @@ class DinoViT(nn.Module):
             self.register_tokens = nn.Parameter(torch.randn(1, registers, width))
         if scale:
             self.mask_token = nn.Parameter(torch.zeros(1, width))
-        blocks = [Block(width, 3, scale) for _ in range(depth)]
+        blocks = [Block(width, 3, scale, swiglu) for _ in range(depth)]
         if chunks:
             each = depth // chunks
             starts = range(0, depth, each)
