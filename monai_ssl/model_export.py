@@ -20,14 +20,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+from monai.utils import ensure_tuple
 
 from monai_ssl.data.windows import window_choices, window_limits
 from monai_ssl.files import file_checksum
 from monai_ssl.networks import create_backbone, load_backbone_weights
-from monai_ssl.networks.checkpoints.files import read_checkpoint
 from monai_ssl.networks.export import export_network
-from monai_ssl.preflight import refuse
+from monai_ssl.preflight import load_trained, refuse, setting_problems
 from monai_ssl.run_folder import recorded_thresholds, run_versions
 
 __all__ = ["export_model"]
@@ -63,12 +62,14 @@ def export_model(
     Raises:
         SystemExit: code 2, after a line that says what does not fit.
     """
+    names = list(ensure_tuple(settings.get("label_names", ())))
+    settings = {**settings, "label_names": names} if names else dict(settings)
+    refuse(setting_problems(settings))
     try:
-        names = settings.get("label_names")
         network = create_backbone(
             str(settings["backbone"]), settings["in_channels"], **({"num_classes": len(names)} if names else {})
         )
-        _load(network, Path(checkpoint), bool(names))
+        (load_trained if names else load_backbone_weights)(network, checkpoint)
         output = "logits" if names else "features"
         facts = _facts(Path(checkpoint), settings, output)
         differences = export_network(
@@ -80,20 +81,6 @@ def export_model(
     for name, difference in differences.items():
         logger.info("%s: outputs as torch's, largest difference %.2g", Path(output_dir) / name, difference)
     return differences
-
-
-def _load(network: nn.Module, checkpoint: Path, classifier: bool) -> None:
-    if not classifier:
-        load_backbone_weights(network, checkpoint)
-        return
-    try:
-        network.load_state_dict(read_checkpoint(checkpoint))
-    except RuntimeError as error:
-        told = "; ".join(line.strip() for line in str(error).splitlines()[1:4])
-        raise ValueError(
-            f"{checkpoint}: not the weights of this classifier ({told}); give the --backbone, --in_channels and "
-            "--label_names that it was trained with"
-        ) from error
 
 
 def _facts(checkpoint: Path, settings: Mapping[str, Any], output: str) -> dict[str, Any]:

@@ -17,7 +17,9 @@ import argparse
 import json
 import shutil
 import sys
+import tempfile
 from pathlib import Path
+from typing import Any
 
 BUNDLES = Path(__file__).resolve().parents[1] / "bundles"
 
@@ -38,20 +40,33 @@ def main() -> None:
 
 def package(bundle: str, run: Path, output: Path) -> None:
     """
-    Write `output` and `output`.zip. Paths of the run's machine are left out of the settings.
+    Write `output` and `output`.zip, all or nothing. Paths of the run's machine are left out of the settings.
 
     Raises:
         ValueError: when the run is of another bundle or not finished, or `output` is there already.
         OSError: when a file of the run is missing.
     """
     record = json.loads((run / "settings.json").read_text(encoding="utf-8"))
-    trained_by = record["settings"]["bundle"]
+    try:
+        trained_by = record["settings"]["bundle"]
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{run / 'settings.json'}: not the settings of a bundle's run; give its run folder") from error
     if trained_by != bundle:
         raise ValueError(f"{run}: trained by the bundle {trained_by}, not {bundle}; package that one")
     if "finished_epochs" not in record:
         raise ValueError(f"{run}: not trained to its end; finish it with the command that began it")
     if output.exists():
         raise ValueError(f"{output}: is there already; choose a new folder")
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{output.name}-", dir=output.parent) as beside:
+        package_dir = Path(beside, output.name)
+        _fill(package_dir, bundle, run, record)
+        archive = Path(shutil.make_archive(str(package_dir), "zip", beside, output.name))
+        archive.replace(output.parent / archive.name)
+        package_dir.rename(output)
+
+
+def _fill(output: Path, bundle: str, run: Path, record: dict[str, Any]) -> None:
     # Named one by one: a bundle's folder is also where data and results go by default, and those are not for sharing.
     for name in ("configs", "docs"):
         shutil.copytree(BUNDLES / bundle / name, output / name)
@@ -63,7 +78,6 @@ def package(bundle: str, run: Path, output: Path) -> None:
     for name in ("dataset_dir", "labels", "probe_labels", "checkpoint"):
         record["settings"].pop(name, None)
     (output / "models" / "settings.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-    shutil.make_archive(str(output), "zip", output.parent, output.name)
 
 
 if __name__ == "__main__":

@@ -93,8 +93,14 @@ def test_pretraining_exports_features(tmp_path):
     ("settings", "message"),
     [
         ({"backbone": "resnet18"}, "not the weights of this classifier"),
-        ({"label_names": "['a']"}, "not the weights of this classifier (size mismatch for fc.weight"),
-        ({"backbone": "resnet10"}, "did you mean"),
+        (
+            {"label_names": "['a']"},
+            "not the weights of this classifier (2 tensors are of another shape: fc.weight, fc.bias)",
+        ),
+        ({"label_names": "Pneumonia"}, "not the weights of this classifier (2 tensors are of another shape"),
+        ({"task": "multiclas"}, "unknown task 'multiclas'; known: multilabel, multiclass"),
+        ({"mean": "x", "window": "foo"}, "--mean must be a number"),
+        ({"backbone": "resnet10"}, "'resnet10' is no model of timm; nearest: resnet10t"),
         ({"checkpoint": "absent.pt"}, "absent.pt: no such checkpoint"),
     ],
 )

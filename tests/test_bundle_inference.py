@@ -26,9 +26,10 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, RLELossless, SecondaryCaptureImageStorage, generate_uid
 from test_bundles import BUNDLES, SMALL, config, run
 
-from monai_ssl.data import SliceStore, slice_volumes
+from monai_ssl.data import SliceStore, export_png, slice_volumes
 from monai_ssl.data.phantoms.canvas import Grid
 from monai_ssl.data.phantoms.files import write_dicom_series
+from monai_ssl.networks import create_backbone
 
 ONCE = {**SMALL, "max_epochs": 1, "batch_size": 4}
 PREDICTING = {"batch_size": 4, "num_workers": 0, "device": "cpu"}
@@ -136,6 +137,56 @@ def test_slices_score_as_in_training_in_a_store_and_as_dicom(scans, tmp_path):
         names.append(slices[hu.tobytes()])
     assert set(names) == set(store.index)
     np.testing.assert_allclose(dicom, store.loc[names], atol=1e-6)
+
+
+def test_pictures_of_a_window_score_as_the_store(scans, tmp_path):
+    """A model trained on HU in a window sees the same values in 8-bit pictures of that window."""
+    run("resnet_finetuning", "train", dataset_dir=scans / "store", output_dir=tmp_path / "run", window="bone", **ONCE)
+    export_png(SliceStore.open(scans / "store"), tmp_path / "png", window="bone")
+    store = predict(tmp_path / "run", scans / "store", tmp_path / "of_store")
+    png = predict(tmp_path / "run", tmp_path / "png", tmp_path / "of_png")
+    assert {name.removesuffix(".png").rsplit("/")[-1] for name in png.index} == set(store.index)
+    names = [name.removesuffix(".png").rsplit("/")[-1] for name in png.index]
+    np.testing.assert_allclose(png, store.loc[names], atol=0.01)
+
+
+def test_all_settings_are_checked_at_once(radiographs, trained, tmp_path, capsys):
+    wrong = {"window": "foo", "mean": "x", "task": "multiclas", "num_workers": -1, "device": "gpu", "std": 0}
+    for name in ("inference", "evaluate"):
+        with pytest.raises(SystemExit) as stop:
+            run("resnet_finetuning", name, "infer", checkpoint=trained / "model.pt", dataset_dir=radiographs / "png",
+                output_dir=tmp_path, **wrong)  # fmt: skip
+        assert stop.value.code == 2
+        said = capsys.readouterr().out
+        for part in ("--window: window must be one of lung", "--mean must be a number, got ", "unknown task",
+                     "--num_workers must", "--device 'gpu'", "--std must be a number above 0"):  # fmt: skip
+            assert said.count(part) == 1, (part, said)
+
+
+def test_text_is_one_split_and_one_label(radiographs, tmp_path):
+    labels = {"labels": radiographs / "labels.csv", "dataset_dir": radiographs / "png"}
+    folder = tmp_path / "run"
+    run("resnet_finetuning", "train", output_dir=folder, label_names="finding", **labels, **ONCE)
+    common = {"checkpoint": folder / "model.pt", **PREDICTING}
+    run("resnet_finetuning", "evaluate", "infer", output_dir=tmp_path / "test", splits="test", label_names="finding",
+        mean=0.5, **labels, **common)  # fmt: skip
+    expected = pd.read_csv(folder / "predictions.csv").query("split == 'test'")
+    found = pd.read_csv(tmp_path / "test/predictions.csv")
+    np.testing.assert_allclose(found["finding_score"], expected["finding_score"], atol=1e-6)
+    assert list(found.columns) == list(expected.columns)
+    inferred = predict(folder, radiographs / "png", tmp_path / "inferred", label_names="finding", mean=0.5)
+    assert list(inferred.columns) == ["finding_score"]
+
+
+def test_weights_of_another_network_are_refused_in_one_line(radiographs, trained, tmp_path, capsys):
+    torch.save(create_backbone("resnet10t").state_dict(), tmp_path / "model.pt")
+    for model, overrides in ((tmp_path, {"backbone": "resnet10t", "image_size": 32}), (trained, {"label_names": "a"})):
+        with pytest.raises(SystemExit) as stop:
+            predict(model, radiographs / "png", tmp_path / "out", **overrides)
+        assert stop.value.code == 2
+        said = capsys.readouterr().out
+        assert "model.pt: not the weights of this classifier (" in said
+        assert "fc.weight" in said
 
 
 @pytest.mark.parametrize("num_workers", [0, 2])

@@ -13,10 +13,12 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import cv2
@@ -497,12 +499,13 @@ def test_two_processes_train_one_model(images, tmp_path):
     assert "this run is finished (2 epochs)" in again.stdout
 
 
-def test_a_package_holds_no_data(finetuned, tmp_path, monkeypatch):
-    sys.path.insert(0, str(BUNDLES.parent / "scripts"))
-    try:
-        import package_bundle
-    finally:
-        sys.path.pop(0)
+@pytest.fixture
+def package_bundle(monkeypatch):
+    monkeypatch.syspath_prepend(str(BUNDLES.parent / "scripts"))
+    return importlib.import_module("package_bundle")
+
+
+def test_a_package_holds_no_data(package_bundle, finetuned, tmp_path, monkeypatch):
     shutil.copytree(BUNDLES / "resnet_finetuning", tmp_path / "bundles/resnet_finetuning")
     (tmp_path / "bundles/resnet_finetuning/dataset").mkdir()
     (tmp_path / "bundles/resnet_finetuning/dataset/.pseudonym_key").write_text("secret")
@@ -514,3 +517,19 @@ def test_a_package_holds_no_data(finetuned, tmp_path, monkeypatch):
     assert not {"dataset_dir", "labels", "checkpoint"} & settings.keys()
     thresholds = (tmp_path / "package/models/thresholds.json").read_bytes()
     assert thresholds == (finetuned / "thresholds.json").read_bytes()
+    names = zipfile.ZipFile(tmp_path / "package.zip").namelist()
+    assert "package/models/model.pt" in names
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["bundles", "package", "package.zip"]
+
+
+def test_a_package_that_fails_leaves_nothing(package_bundle, tmp_path):
+    run_folder, record = tmp_path / "run", {"settings": {"bundle": "resnet_finetuning"}, "finished_epochs": 1}
+    run_folder.mkdir()
+    for wrong in ({}, {"settings": {}}, []):
+        (run_folder / "settings.json").write_text(json.dumps(wrong))
+        with pytest.raises(ValueError, match="not the settings of a bundle's run"):
+            package_bundle.package("resnet_finetuning", run_folder, tmp_path / "package")
+    (run_folder / "settings.json").write_text(json.dumps(record))
+    with pytest.raises(OSError, match=r"model\.pt"):
+        package_bundle.package("resnet_finetuning", run_folder, tmp_path / "package")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["run"]

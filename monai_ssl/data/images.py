@@ -21,16 +21,17 @@ import numpy as np
 import pandas as pd
 
 from monai_ssl.data.array_images import npz_images, with_slices
-from monai_ssl.data.dicom.single import is_dicom_file, list_dicom_images, modality_of
+from monai_ssl.data.dicom.single import is_dicom_file, list_dicom_images
 from monai_ssl.data.labels import label_columns
 from monai_ssl.data.litter import visible_files
 from monai_ssl.data.slice_store import SliceStore
 from monai_ssl.data.slicing_state import STATE_FILE
 from monai_ssl.data.volume import relative_name
 
-__all__ = ["ImageData", "image_files", "in_hounsfield_units", "list_images"]
+__all__ = ["ImageData", "image_files", "list_images"]
 
 _SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".npy"}
+_COMPRESSED = {".gz", ".zip", ".bz2", ".xz", ".zst", ".7z", ".tar", ".tgz", ".rar"}
 
 
 def list_images(dataset_dir: str | os.PathLike) -> pd.DataFrame:
@@ -70,24 +71,18 @@ def list_images(dataset_dir: str | os.PathLike) -> pd.DataFrame:
         table = pd.DataFrame(images, columns=["image", "file", "row"]).assign(patient="")
         return table.assign(file=table["file"].astype(str))[["image", "patient", "file", "row"]]
     if not pictures:
+        packed = [path for path in sorted(root.rglob("*")) if path.suffix.lower() in _COMPRESSED and path.is_file()]
+        if packed and not packed[0].name.lower().endswith(".nii.gz"):
+            raise ValueError(
+                f"{root}: holds no images but {len(packed)} compressed files (the first "
+                f"{relative_name(packed[0], root)}); unpack them first"
+            )
         raise ValueError(
             f"{root}: neither a slice store (no store.json) nor a folder of images (DICOM, "
             f"{', '.join(sorted(_SUFFIXES))}); make a store with: python -m monai_ssl slice INPUT OUTPUT"
         )
     names = [(relative_name(path, root), str(path), -1) for path in pictures]
     return with_slices(pd.DataFrame(names, columns=["image", "file", "row"]).assign(patient=""))
-
-
-def in_hounsfield_units(dataset_dir: str | os.PathLike) -> bool:
-    """Whether a data set is of CT: a slice store, or a folder whose first DICOM image is one; False for all else."""
-    root = Path(dataset_dir)
-    if (root / "store.json").is_file():
-        return True
-    try:
-        _, dicom = image_files(root)
-    except ValueError:  # `list_images` tells what is wrong
-        return False
-    return next(filter(None, map(modality_of, dicom)), "") == "CT"
 
 
 def image_files(root: Path) -> tuple[list[Path], list[Path]]:

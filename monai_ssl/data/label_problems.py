@@ -22,7 +22,7 @@ import pandas as pd
 
 from monai_ssl.data.labels import ambiguous_names, item_names, matching_names
 
-__all__ = ["TASKS", "label_problems", "with_images"]
+__all__ = ["TASKS", "label_problems", "task_problems", "with_images"]
 
 logger = logging.getLogger(__name__)
 
@@ -81,7 +81,7 @@ def label_problems(table: pd.DataFrame, names: Sequence[str], task: str, needed:
         task: `multilabel` or `multiclass`.
         needed: the splits that must hold images.
     """
-    problems = [] if task in TASKS else [f"unknown task {task!r}; known: {', '.join(TASKS)}"]
+    problems = task_problems(task)
     if table.empty:
         return problems
     if task == "multiclass":
@@ -95,6 +95,11 @@ def label_problems(table: pd.DataFrame, names: Sequence[str], task: str, needed:
     for split in needed:
         problems += _split_problems(table.loc[table["split"] == split, list(names)], split)
     return problems
+
+
+def task_problems(task: str) -> list[str]:
+    """Whether there is such a task."""
+    return [] if task in TASKS else [f"unknown task {task!r}; known: {', '.join(TASKS)}"]
 
 
 def _not_of_one_class(table: pd.DataFrame, names: Sequence[str]) -> list[str]:

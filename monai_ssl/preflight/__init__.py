@@ -16,11 +16,13 @@ A bundle's configuration calls these. An error for the user is logged and leaves
 that MONAI's configuration parser passes on without wrapping it into a traceback.
 """
 
-from monai_ssl.preflight.check import check
+from monai_ssl.preflight.check import check, setting_problems
 from monai_ssl.preflight.command_line import bundle_root, hint_if_unknown, refuse_unknown_overrides
 from monai_ssl.preflight.input import ExpectedInput, expected_input, per_channel
 from monai_ssl.preflight.refusal import derived, refuse, refuse_run_folder
 from monai_ssl.preflight.start import load_start
+from monai_ssl.preflight.trained import load_trained
+from monai_ssl.preflight.values import recorded_window, values_of
 
 __all__ = [
     "ExpectedInput",
@@ -30,8 +32,12 @@ __all__ = [
     "expected_input",
     "hint_if_unknown",
     "load_start",
+    "load_trained",
     "per_channel",
+    "recorded_window",
     "refuse",
     "refuse_run_folder",
     "refuse_unknown_overrides",
+    "setting_problems",
+    "values_of",
 ]

@@ -18,18 +18,21 @@ from pathlib import Path
 from typing import Any
 
 import ignite.distributed as idist
+from monai.utils import ensure_tuple
 
 from monai_ssl.data.finetuning_data import FinetuningData
 from monai_ssl.data.images import ImageData
-from monai_ssl.data.splits import FRACTIONS, check_fractions
+from monai_ssl.data.label_problems import TASKS, task_problems
+from monai_ssl.data.splits import FRACTIONS, SPLITS, check_fractions
 from monai_ssl.preflight.finetuning import finetuning_problems
 from monai_ssl.preflight.network import backbone_problems, device_problems, image_problems, precision_problems
 from monai_ssl.preflight.numbers import number_problems
 from monai_ssl.preflight.pretraining import pretraining_problems, warn_of_few_images
 from monai_ssl.preflight.refusal import refuse
+from monai_ssl.preflight.values import scaling_problems
 from monai_ssl.transforms import RandScaleWindow
 
-__all__ = ["check"]
+__all__ = ["check", "setting_problems"]
 
 
 def check(data: ImageData, settings: dict[str, Any], *splits: str, problems: Sequence[str] = ()) -> None:
@@ -45,13 +48,11 @@ def check(data: ImageData, settings: dict[str, Any], *splits: str, problems: Seq
     Raises:
         SystemExit: code 2.
     """
-    problems = [*data.problems, *problems, *_fraction_problems(settings)]
-    problems = list(dict.fromkeys(problems)) + number_problems(settings)
-    problems += _epoch_problems(settings)
+    problems = [*data.problems, *problems, *_fraction_problems(settings), *setting_problems(settings)]
     if not data.problems:
         problems += _count_problems(data, settings, splits)
-    problems += device_problems(settings) + precision_problems(settings) + backbone_problems(settings)
-    problems += _window_problems(settings)
+    if "window" in settings and not _window_problems(settings):
+        problems += scaling_problems(data, settings["window"])
     if "crop_sizes" in settings:
         problems += pretraining_problems(data, settings)
     else:
@@ -60,10 +61,30 @@ def check(data: ImageData, settings: dict[str, Any], *splits: str, problems: Seq
         problems += finetuning_problems(data, settings)
     checkpoint = settings.get("checkpoint")
     if checkpoint is not None and not Path(checkpoint).is_file():
-        problems.append(f"--checkpoint {checkpoint}: no such file; leave it out to start from random weights")
-    refuse(problems)
+        advice = "leave it out to start from random weights" if "max_epochs" in settings else "check the path"
+        problems.append(f"--checkpoint {checkpoint}: no such file; {advice}")
+    refuse(list(dict.fromkeys(problems)))
     if "crop_sizes" in settings:
         warn_of_few_images(settings)
+
+
+def setting_problems(settings: dict[str, Any]) -> list[str]:
+    """
+    All that is wrong with settings whatever the data, one line each.
+
+    Args:
+        settings: of a bundle, with `backbone`; of the others those that are there are checked.
+    """
+    problems = number_problems(settings) + _epoch_problems(settings)
+    problems += device_problems(settings) + precision_problems(settings) + backbone_problems(settings)
+    problems += _window_problems(settings) + task_problems(settings.get("task", TASKS[0]))
+    splits = ensure_tuple(settings.get("splits", SPLITS))
+    if not splits or not set(splits) <= set(SPLITS):
+        problems.append(f"--splits must be some of {', '.join(SPLITS)}, got {settings['splits']!r}")
+    names = ensure_tuple(settings.get("label_names", ()))
+    if not all(name and isinstance(name, str) for name in names) or len(set(names)) < len(names):
+        problems.append(f"--label_names must be names, each once, got {settings['label_names']!r}")
+    return problems
 
 
 def _epoch_problems(settings: dict[str, Any]) -> list[str]:

@@ -22,8 +22,11 @@ from typing import Any
 
 from monai.utils import ensure_tuple
 
-from monai_ssl.data.images import in_hounsfield_units
+from monai_ssl.data.images import ImageData
 from monai_ssl.networks import CheckpointMismatchError, Normalisation, expected_normalisation
+from monai_ssl.networks.checkpoints.files import read_checkpoint
+from monai_ssl.networks.checkpoints.layout import provenance
+from monai_ssl.preflight.values import window_for
 
 __all__ = ["ExpectedInput", "expected_input", "per_channel"]
 
@@ -54,7 +57,7 @@ def expected_input(
     checkpoint: str | os.PathLike | None,
     backbone: str,
     in_channels: int,
-    dataset_dir: str | os.PathLike,
+    data: ImageData,
     mean: float | Sequence[float] | None = None,
     std: float | Sequence[float] | None = None,
     window: Any = "auto",
@@ -66,14 +69,14 @@ def expected_input(
         checkpoint: that training starts from, or None.
         backbone: name in timm.
         in_channels: of the images.
-        dataset_dir: slices of a store and CT as DICOM are in Hounsfield units, so a window of our own checkpoint holds
-            for them; other images are scaled by their type.
+        data: the images; a window of our own checkpoint holds for those whose values mean the same, such as HU.
         mean, std: None takes the checkpoint's, and 0.5 and 0.25 where there is none.
         window: "auto" takes the checkpoint's for those; anything else is taken as it is.
 
     Example:
         >>> from monai_ssl.preflight import expected_input
-        >>> found = expected_input(None, "resnet18", 1, "images")
+        >>> from monai_ssl.data import ImageData
+        >>> found = expected_input(None, "resnet18", 1, ImageData("images"))
         >>> found.mean, found.std, found.window
         ([0.5], [0.25], None)
     """
@@ -88,9 +91,8 @@ def expected_input(
                            "--mean and --std if others are known", checkpoint, _MEAN if mean is None else mean,
                            _STD if std is None else std)  # fmt: skip
     _compare(expected, mean, std, in_channels, checkpoint)
-    if window == "auto":
-        of_checkpoint = expected is not None and in_hounsfield_units(dataset_dir)
-        window = expected.window if expected is not None and of_checkpoint else None
+    known = None if expected is None else expected.window
+    window = window_for(data, window, known, _trained_on(checkpoint) if known is not None else None)
     return ExpectedInput(
         per_channel(mean if mean is not None else expected.mean if expected else _MEAN, in_channels),
         per_channel(std if std is not None else expected.std if expected else _STD, in_channels),
@@ -110,6 +112,11 @@ def per_channel(numbers: Any, channels: int) -> Any:
     if isinstance(numbers, int | float) and not isinstance(numbers, bool) and isinstance(channels, int):
         return [numbers] * max(channels, 1)
     return list(ensure_tuple(numbers)) if isinstance(numbers, tuple) else numbers
+
+
+def _trained_on(checkpoint: Any) -> str | None:
+    """What `values_of` told of the images of a checkpoint of ours."""
+    return ((provenance(read_checkpoint(Path(checkpoint), mapped=True)) or {}).get("settings") or {}).get("values")
 
 
 def _compare(expected: Normalisation | None, mean: Any, std: Any, channels: int, checkpoint: Any) -> None:

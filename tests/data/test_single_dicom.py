@@ -21,14 +21,21 @@ import pandas as pd
 import pydicom
 import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.encaps import encapsulate
 from pydicom.pixels import apply_voi_lut
 from pydicom.sequence import Sequence
-from pydicom.uid import DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian, RLELossless, generate_uid
+from pydicom.uid import (
+    DigitalXRayImageStorageForPresentation,
+    ExplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGBaseline8Bit,
+    RLELossless,
+    generate_uid,
+)
 from volume_files import REAL_DATA, axial_affine, world_values, write_series
 
 from monai_ssl.data import FinetuningData, ImageData, list_images, slice_volumes
 from monai_ssl.data.dicom.header import read_headers
-from monai_ssl.data.images import in_hounsfield_units
 from monai_ssl.transforms import LoadSlice, ScaleWindow
 
 CHEST = REAL_DATA / "ct_chest_dicom"
@@ -285,14 +292,136 @@ def test_dicom_beside_other_images_is_refused(tmp_path, picture):
     assert "holds 1 DICOM files (the first a) beside 1 other images (the first b.png)" in problem
 
 
-def test_ct_is_in_hounsfield_units_and_pictures_are_not(tmp_path, picture):
-    series(tmp_path / "ct/dicom")
-    slice_volumes(tmp_path / "ct", tmp_path / "store", workers=1)
-    radiograph(tmp_path / "cxr/x", picture)
-    (tmp_path / "png").mkdir()
-    cv2.imwrite(str(tmp_path / "png/x.png"), picture)
-    found = {name: in_hounsfield_units(tmp_path / name) for name in ("store", "ct", "cxr", "png", "absent")}
-    assert found == {"store": True, "ct": True, "cxr": False, "png": False, "absent": False}
+def coloured(file, pixels, kind, syntax=None, **tags):
+    """(rows, columns, 3) RGB, or places in a palette, as a DICOM image."""
+    radiograph(file, pixels[..., 0] if pixels.ndim == 3 else pixels, modality="US", PhotometricInterpretation=kind)
+    dataset = pydicom.dcmread(file)
+    if pixels.ndim == 3:
+        dataset.SamplesPerPixel, dataset.PlanarConfiguration = 3, tags.pop("PlanarConfiguration", 0)
+    for name, value in tags.items():
+        dataset.add_new(name, "US" if name.endswith("Descriptor") else "OW", value)
+    dataset.PixelData = pixels.tobytes()
+    if syntax:
+        dataset.compress(syntax, encoding_plugin="pylibjpeg" if syntax == RLELossless else "")
+    dataset.save_as(file)
+    return file
+
+
+@pytest.fixture(scope="module")
+def photo():
+    """(48, 40, 3) uint8, smooth, so that halved colours lose little."""
+    rows, columns = np.mgrid[:48, :40]
+    return np.stack([rows * 5, columns * 6, 255 - rows * 2 - columns * 2], axis=-1).astype(np.uint8)
+
+
+def rgb(file, photo):
+    coloured(file, photo, "RGB")
+
+
+def planes(file, photo):
+    content = np.ascontiguousarray(photo.transpose(2, 0, 1))
+    coloured(file, photo, "RGB", PlanarConfiguration=1)
+    dataset = pydicom.dcmread(file)
+    dataset.PixelData = content.tobytes()
+    dataset.save_as(file)
+
+
+def run_lengths(file, photo):
+    coloured(file, photo, "RGB", RLELossless)
+
+
+def jpeg_2000(file, photo):
+    coloured(file, photo, "RGB", JPEG2000Lossless)
+
+
+def full(file, photo):
+    luma = cv2.cvtColor(photo, cv2.COLOR_RGB2YCrCb)[..., [0, 2, 1]]
+    coloured(file, np.ascontiguousarray(luma), "YBR_FULL")
+
+
+def halved(file, photo):
+    luma = cv2.cvtColor(photo, cv2.COLOR_RGB2YCrCb)[..., [0, 2, 1]]
+    pairs = np.concatenate([luma[:, ::2, :1], luma[:, 1::2, :1], luma[:, ::2, 1:]], axis=-1)
+    coloured(file, photo, "YBR_FULL_422")
+    dataset = pydicom.dcmread(file)
+    dataset.PixelData = np.ascontiguousarray(pairs).tobytes()
+    dataset.save_as(file)
+
+
+def jpeg(file, photo):
+    coded = cv2.imencode(".jpg", photo[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 100])[1].tobytes()
+    coloured(file, photo, "YBR_FULL_422")
+    dataset = pydicom.dcmread(file)
+    dataset.file_meta.TransferSyntaxUID = JPEGBaseline8Bit
+    dataset.PixelData = encapsulate([coded])
+    dataset["PixelData"].VR = "OB"
+    dataset.save_as(file)
+
+
+def palette(file, photo):
+    colours, places = np.unique(photo.reshape(-1, 3) // 32 * 32, axis=0, return_inverse=True)
+    assert len(colours) <= 256
+    tags = {}
+    for number, name in enumerate(("Red", "Green", "Blue")):
+        tags[f"{name}PaletteColorLookupTableDescriptor"] = [len(colours), 0, 8]
+        tags[f"{name}PaletteColorLookupTableData"] = colours[:, number].tobytes() + b"\0" * (len(colours) % 2)
+    coloured(file, places.reshape(photo.shape[:2]).astype(np.uint8), "PALETTE COLOR", **tags)
+
+
+@pytest.mark.parametrize("form", [rgb, planes, run_lengths, jpeg_2000, full, halved, jpeg, palette])
+def test_colour_is_as_grey_as_its_png(tmp_path, photo, form):
+    form(tmp_path / "dicom", photo)
+    shown = photo // 32 * 32 if form is palette else photo
+    cv2.imwrite(str(tmp_path / "x.png"), shown[..., ::-1])
+    expected = LoadSlice()(tmp_path / "x.png")[0].numpy().astype(int)
+    (tmp_path / "x.png").unlink()
+    (row,) = list_images(tmp_path).itertuples()
+    grey = LoadSlice()(row.file, row.row)[0].numpy()
+    assert grey.dtype == np.uint8
+    assert np.abs(grey - expected).max() <= (6 if form in (halved, jpeg) else 2 if form is full else 1)
+
+
+def test_colour_that_cannot_be_read_is_named(tmp_path, photo):
+    coloured(tmp_path / "x", photo, "CMYK")
+    (problem,) = ImageData(tmp_path).problems
+    assert "x (a colour image whose colours are none of RGB" in problem
+
+
+def test_without_window_the_own_range_of_an_image_is_shown(tmp_path, picture, caplog):
+    stored = picture.astype(np.uint16) * 3 + 700
+    padded = stored.copy()
+    padded[0] = 4095
+    plain = radiograph(tmp_path / "a", stored, bits=12)
+    radiograph(tmp_path / "b", stored, bits=12, WindowCenter="900", WindowWidth="500")
+    negative = radiograph(tmp_path / "c", padded, bits=12, PixelPaddingValue=4095,
+                          PhotometricInterpretation="MONOCHROME1")  # fmt: skip
+    radiograph(tmp_path / "d", picture)
+    assert len(list_images(tmp_path)) == 4
+    assert "2 DICOM files of more than 8 bits have no window or look-up table (the first a); each" in caplog.text
+    low, high = int(stored.min()), int(stored.max())
+    np.testing.assert_array_equal(LoadSlice()(plain)[0], np.rint((stored - low) / (high - low) * 65535))
+    low, high = int(stored[1:].min()), int(stored[1:].max())
+    expected = np.rint((high - stored.astype(int)) / (high - low) * 65535)
+    expected[0] = 0
+    np.testing.assert_allclose(LoadSlice()(negative)[0], expected, atol=1)
+    flat = radiograph(tmp_path / "flat", np.full((8, 8), 900, np.uint16), bits=12)
+    assert not LoadSlice()(flat).any()
+
+
+def test_ct_beside_radiographs_is_refused(tmp_path, picture):
+    series(tmp_path / "ct")
+    radiograph(tmp_path / "film", picture)
+    (problem,) = ImageData(tmp_path).problems
+    assert "6 CT (the first ct/" in problem
+    assert "1 pictures (the first film), whose values mean something else; keep one kind there" in problem
+
+
+def test_compressed_files_are_to_be_unpacked(tmp_path):
+    for name in ("a/1.dcm.gz", "a/2.dcm.gz"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"\x1f\x8b")
+    (problem,) = ImageData(tmp_path).problems
+    assert "no images but 2 compressed files (the first a/1.dcm.gz); unpack them first" in problem
 
 
 def test_labels_name_images_without_suffix(tmp_path, picture):

@@ -21,6 +21,7 @@ from pydicom.pixels import pixel_array
 from pydicom.uid import (
     UID,
     JPEG2000TransferSyntaxes,
+    JPEGBaseline8Bit,
     JPEGExtended12Bit,
     JPEGLSTransferSyntaxes,
     JPEGTransferSyntaxes,
@@ -39,6 +40,8 @@ _DECODERS: dict[str, str] = {
     **dict.fromkeys(JPEGLSTransferSyntaxes, "pyjpegls"),
     **dict.fromkeys(JPEG2000TransferSyntaxes, "pylibjpeg"),
 }
+# GDCM's worker tells nothing of colours.
+_COLOUR_DECODERS: dict[str, str] = {JPEGBaseline8Bit: "pillow"}
 
 
 def coding_name(syntax: str) -> str:
@@ -49,7 +52,7 @@ def coding_name(syntax: str) -> str:
 
 def decode_pixels(dataset: FileDataset, frame: int | None) -> np.ndarray:
     """
-    The (rows, columns) pixels of an image as allocated.
+    The (rows, columns) pixels of an image as allocated; (rows, columns, 3) RGB of one in colour.
 
     Args:
         dataset: of the file.
@@ -60,7 +63,8 @@ def decode_pixels(dataset: FileDataset, frame: int | None) -> np.ndarray:
         Exception: whatever the decoder stumbled over; that of run lengths panics with a `BaseException`.
     """
     syntax = str(dataset.file_meta.TransferSyntaxUID)
-    decoder = _DECODERS.get(syntax, "")
+    samples = int(dataset.get("SamplesPerPixel") or 1)
+    decoder = (_COLOUR_DECODERS if samples > 1 else {}).get(syntax) or _DECODERS.get(syntax, "")
     if not decoder or "PixelData" not in dataset:
         return pixel_array(dataset, index=frame, view_only=True, correct_unused_bits=False)
     offsets = ("ExtendedOffsetTable", "ExtendedOffsetTableLengths")
@@ -71,7 +75,7 @@ def decode_pixels(dataset: FileDataset, frame: int | None) -> np.ndarray:
     )  # fmt: skip
     size, allocated = (int(dataset.Rows), int(dataset.Columns)), int(dataset.BitsAllocated)
     stored = int(dataset.get("BitsStored") or allocated)
-    check_intact(stream, syntax, size, allocated, stored)
+    check_intact(stream, syntax, size, allocated * samples, stored)
     if decoder != _GDCM:
         return pixel_array(dataset, index=frame, view_only=True, correct_unused_bits=False, decoding_plugin=decoder)
     signed = int(dataset.PixelRepresentation)

@@ -36,8 +36,9 @@ def displayed_values(
     values: np.ndarray, padding: np.ndarray | None, dataset: Dataset, frame: int | None = None
 ) -> np.ndarray:
     """
-    Modality values through the first VOI look-up table or window of the file; without one, the whole range of the
-    stored bits. MONOCHROME1 is inverted, so that bright is dense always; padding is black.
+    Modality values through the first VOI look-up table or window of the file; without one, the whole range of up to 8
+    stored bits, and of more the image's own range, as viewers do. MONOCHROME1 is inverted, so that bright is dense
+    always; padding is black.
 
     Args:
         values: (rows, columns), as `modality_values` gives them.
@@ -54,30 +55,39 @@ def displayed_values(
     See:
         https://dicom.nema.org/medical/dicom/current/output/chtml/part03/sect_C.11.2.html
     """
+    few_bits = _few_bits(dataset)
     if value_of(dataset, "VOILUTSequence"):
         shares = _looked_up(values, dataset)
     elif window := _window(dataset, frame):
         shares = apply_windowing(values, window) / (2**_BITS - 1)
     else:
-        low, high = _range(dataset, frame)
-        shares = (np.clip(values, low, high) - low) / (high - low)
+        low, high = _range(dataset, frame) if few_bits else _own_range(values, padding)
+        shares = (np.clip(values, low, high) - low) / max(high - low, np.finfo(float).tiny)
     if text_of(dataset, "PhotometricInterpretation") == "MONOCHROME1":
         shares = 1 - shares
-    few_bits = (number_of(dataset, "BitsStored") or _BITS) <= 8
     shown = np.rint(shares * (255 if few_bits else 65535)).astype(np.uint8 if few_bits else np.uint16)
     if padding is not None:
         shown[padding] = 0
     return shown
 
 
-def check_display(dataset: Dataset, frame: int | None = None) -> None:
+def check_display(dataset: Dataset, frame: int | None = None) -> bool:
     """
     Look at the tags without the pixels.
+
+    Returns:
+        Whether they tell how bright the image is; else its own range decides.
 
     Raises:
         UnreadableTagError: as `displayed_values` would.
     """
     displayed_values(np.zeros((1, 1), np.int16), None, dataset, frame)
+    told = bool(value_of(dataset, "VOILUTSequence")) or _window(dataset, frame) is not None
+    return told or _few_bits(dataset)
+
+
+def _few_bits(dataset: Dataset) -> bool:
+    return (number_of(dataset, "BitsStored") or _BITS) <= 8
 
 
 def _window(dataset: Dataset, frame: int | None) -> Dataset | None:
@@ -120,6 +130,11 @@ def _table(dataset: Dataset, tag: str) -> tuple[np.ndarray, int, int]:
     if len(table) < entries or not 0 < bits <= 16:
         raise UnreadableTagError(f"{tag} has not the entries or bits that it tells of")
     return table, first, bits
+
+
+def _own_range(values: np.ndarray, padding: np.ndarray | None) -> tuple[float, float]:
+    valid = values if padding is None or padding.all() else values[~padding]
+    return float(valid.min()), float(valid.max())
 
 
 def _range(dataset: Dataset, frame: int | None) -> tuple[float, float]:

@@ -26,6 +26,7 @@ from pydicom.tag import Tag
 from pydicom.uid import UID
 
 from monai_ssl.data.dicom.codestream import check_fragments
+from monai_ssl.data.dicom.colour import is_colour, samples_of
 from monai_ssl.data.dicom.directory import describe_directory
 from monai_ssl.data.dicom.file import open_dicom, quietly, read_dataset
 from monai_ssl.data.dicom.image import DicomHeader, ImageHeader, RefusedHeader
@@ -110,7 +111,7 @@ def read_headers(path: Path, max_gib: float, alone: bool = False) -> list[DicomH
     Args:
         path: a DICOM file.
         max_gib: the most that its pixels may take, see `limits.check_size`.
-        alone: each image counts for itself: without a series, and the frames of a film without places, too.
+        alone: each image counts for itself: without a series, in colour, and the frames of a film without places, too.
 
     Returns:
         One header, or one for each frame of an enhanced multi-frame image; a `RefusedHeader` for a damaged image.
@@ -193,6 +194,7 @@ def _header(dataset: Dataset, path: Path, frame: int | None, matrix: Matrix, pix
         orientation=orientation_of(dataset, frame),
         thickness=thickness_of(dataset, frame),
         number=_whole(dataset, "InstanceNumber"),
+        colour=is_colour(dataset),
         inverted=text_of(dataset, "PhotometricInterpretation") == "MONOCHROME1",
         annotated=text_of(dataset, "BurnedInAnnotation") == "YES",
         lossy=pixels.lossy or text_of(dataset, "LossyImageCompression") == "01",
@@ -213,8 +215,8 @@ def _check_image(dataset: Dataset, alone: bool) -> Matrix:
         raise ValueError(f"no image ({kind.name if kind and kind.name != kind else 'of unknown kind, or cut off'})")
     if not alone and not text_of(dataset, "SeriesInstanceUID"):
         raise ValueError("no SeriesInstanceUID, so that it belongs to no series")
-    photometric = text_of(dataset, "PhotometricInterpretation") or "MONOCHROME2"
-    if (number_of(dataset, "SamplesPerPixel") or 1) != 1 or not photometric.startswith("MONOCHROME"):
+    colour = is_colour(dataset)
+    if colour and not alone:
         raise ValueError("a colour image, not greyscale")
     if reason := no_slice(text_of(dataset, "ImageType")):
         raise NoImageError(reason)
@@ -224,12 +226,13 @@ def _check_image(dataset: Dataset, alone: bool) -> Matrix:
             f"{stored or 0:g} bits stored of {allocated or 0:g} allocated; "
             f"of {', '.join(map(str, _BITS))} all can be read"
         )
-    return Matrix(max(1, _whole(dataset, "NumberOfFrames") or 1), rows, columns, int(allocated))
+    samples = samples_of(dataset) if colour else 1
+    return Matrix(max(1, _whole(dataset, "NumberOfFrames") or 1), rows, columns, int(allocated), samples)
 
 
 def _check_pixels(stream: BinaryIO, dataset: Dataset, matrix: Matrix, max_gib: float) -> PixelData:
     pixels = locate_pixels(stream, dataset)
-    width = matrix.bits // 8
+    width = matrix.bits // 8 * matrix.samples
     expected = matrix.rows * matrix.columns * matrix.frames * width
     if pixels.fragments is None and pixels.size < expected:
         raise ValueError(f"truncated: {pixels.size:,} bytes of pixels, rows and columns need {expected:,}")

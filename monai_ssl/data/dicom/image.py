@@ -69,6 +69,7 @@ class ImageHeader(DicomHeader):
     orientation: tuple[float, ...] | None
     thickness: float | None
     number: int | None
+    colour: bool
     inverted: bool
     annotated: bool
     lossy: bool

@@ -45,7 +45,7 @@ def check_intact(stream: bytes, syntax: str, size: tuple[int, int], allocated: i
         stream: the whole compressed image.
         syntax: the transfer syntax.
         size: (rows, columns).
-        allocated: bits of a pixel.
+        allocated: bits of a pixel, of all its samples.
         stored: how many of them hold the value.
 
     Raises:

@@ -21,6 +21,7 @@ import numpy as np
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
+from monai_ssl.data.dicom.colour import is_colour
 from monai_ssl.data.dicom.file import State, state_of
 from monai_ssl.data.dicom.pixel_data import PixelData
 from monai_ssl.data.dicom.tags import UnreadableTagError, number_of, text_of, value_of
@@ -33,12 +34,13 @@ _SIGNS: dict[float | None, str] = {0: "u", 1: "i"}
 
 
 class Matrix(NamedTuple):
-    """Size of the pixel matrix, and the bits allocated for a pixel."""
+    """Size of the pixel matrix, the bits allocated for a number, and how many of them a pixel has."""
 
     frames: int
     rows: int
     columns: int
     bits: int
+    samples: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +113,11 @@ def find_pixels(dataset: Dataset, matrix: Matrix, pixels: PixelData, frame: int 
     """
     order = _ORDERS.get(text_of(dataset.file_meta, "TransferSyntaxUID"))
     width = matrix.bits // 8
-    size = matrix.rows * matrix.columns * width
+    size = matrix.rows * matrix.columns * width * matrix.samples
     coded = StoredPixels(pixels.state, pixels.size - matrix.frames * size if pixels.fragments is None else 0)
     if pixels.fragments is not None or pixels.inflated or not pixels.integers or order is None or width > 4:
+        return coded
+    if is_colour(dataset):
         return coded
     try:
         sign = _SIGNS.get(number_of(dataset, "PixelRepresentation"))

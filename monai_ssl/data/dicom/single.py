@@ -36,12 +36,14 @@ from monai_ssl.data.volume import relative_name
 from monai_ssl.data.voxels import RejectedVolumeError
 from monai_ssl.orientation import to_display
 
-__all__ = ["is_dicom_file", "list_dicom_images", "modality_of", "read_dicom_image"]
+__all__ = ["PICTURES", "is_dicom_file", "kind_of_dicom", "list_dicom_images", "read_dicom_image"]
 
 logger = logging.getLogger(__name__)
 
 # Their values are measured: HU, activity, or at least comparable within a series. All others are pictures.
 _MEASURED = {"CT", "MR", "NM", "PT"}
+PICTURES = "pictures"
+"""The kind of all images that are not measured."""
 _TAGS = {int(Tag(keyword)): dictionary_VR(keyword) for keyword in DISPLAY_TAGS}
 _HEAD = 132
 _MOST_NAMED = 20
@@ -53,10 +55,10 @@ def is_dicom_file(path: Path) -> bool:
         return is_dicom(stream.read(_HEAD))
 
 
-def modality_of(path: Path) -> str:
-    """The modality of the image in a DICOM file; empty where there is none, or none that can be read."""
+def kind_of_dicom(path: Path) -> str:
+    """CT, MR, PT, NM or `PICTURES`; empty for a file that is no DICOM image, or none that can be read."""
     try:
-        return _headers(path)[0].modality
+        return _kind(_headers(path)[0])
     except Exception:  # `list_dicom_images` tells what is wrong
         return ""
 
@@ -76,15 +78,22 @@ def list_dicom_images(paths: Iterable[Path], root: Path) -> list[tuple[str, Path
         called `name#0`, `name#1` ...
 
     Raises:
-        ValueError: when files are damaged or cannot be shown, naming them all at once, each with its reason.
+        ValueError: when files are damaged or cannot be shown, naming them all at once, each with its reason; when they
+            are of several kinds, such as CT beside radiographs, whose values mean something else.
     """
     found: list[tuple[str, Path, int]] = []
     left_out: dict[str, list[str]] = {}
     problems: list[str] = []
+    kinds: dict[str, list[str]] = {}
+    without_window: list[str] = []
     for path in tqdm(list(paths), unit="file", desc="reading headers", disable=None, delay=2):
         name = relative_name(path, root)
         try:
-            rows = [-1 if header.frame is None else header.frame for header in _checked(path)]
+            headers = _headers(path)
+            kind = _kind(headers[0])
+            if kind == PICTURES and not headers[0].colour and not check_display(_display_tags(path), headers[0].frame):
+                without_window.append(name)
+            rows = [-1 if header.frame is None else header.frame for header in headers]
         except NoImageError as error:
             left_out.setdefault(str(error), []).append(name)
         except (ValueError, OSError) as error:
@@ -92,6 +101,7 @@ def list_dicom_images(paths: Iterable[Path], root: Path) -> list[tuple[str, Path
         except Exception as error:  # of pydicom; its text may quote what stands in the file
             problems.append(f"{name} (cannot be read: {type(error).__name__})")
         else:
+            kinds.setdefault(kind, []).append(name)
             found += [(name if row < 0 else f"{name}#{row}", path, row) for row in rows]
     for reason, names in left_out.items():
         logger.warning("%s: %d DICOM files left out, the first %s: %s", root, len(names), names[0], reason)
@@ -101,6 +111,13 @@ def list_dicom_images(paths: Iterable[Path], root: Path) -> list[tuple[str, Path
             f"{root}: {len(problems)} DICOM files cannot be used; repair or remove them: "
             f"{', '.join(problems[:_MOST_NAMED])}{more}"
         )
+    if len(kinds) > 1:
+        told = ", ".join(f"{len(names)} {kind} (the first {names[0]})" for kind, names in kinds.items())
+        raise ValueError(f"{root}: holds DICOM files of {told}, whose values mean something else; keep one kind there")
+    if without_window:
+        logger.warning("%s: %d DICOM files of more than 8 bits have no window or look-up table (the first %s); each "
+                       "image is scaled from its own smallest value to its largest", root, len(without_window),
+                       without_window[0])  # fmt: skip
     return found
 
 
@@ -109,7 +126,8 @@ def read_dicom_image(path: Path, row: int = -1) -> np.ndarray:
     One image of a DICOM file.
 
     CT, MR, PT and NM give the values of a slice store, such as HU, in its orientation; padding has the smallest valid
-    value of the image, where a store takes that of the volume. All else is a picture: see `displayed_values`.
+    value of the image, where a store takes that of the volume. All else is a picture: see `displayed_values`; what has
+    colours becomes grey.
 
     Args:
         path: the file.
@@ -133,7 +151,7 @@ def read_dicom_image(path: Path, row: int = -1) -> np.ndarray:
         if not max(row, 0) < len(headers) or (row < 0 and len(headers) > 1):
             raise ValueError(f"holds {len(headers)} images, asked for row {row}; give one from 0 to {len(headers) - 1}")
         header = headers[max(row, 0)]
-        return _measured(header) if _is_measured(header) else _shown(header)
+        return _shown(header) if _kind(header) == PICTURES else _measured(header)
     except RejectedVolumeError as error:
         raise ValueError(f"{path}: {error.rejection.reason}") from None
     except (ValueError, OSError) as error:
@@ -154,15 +172,11 @@ def _headers_again(path: Path, _: State) -> list[ImageHeader]:
     return _headers(path)
 
 
-def _checked(path: Path) -> list[ImageHeader]:
-    headers = _headers(path)
-    if not _is_measured(headers[0]):
-        check_display(_display_tags(path), headers[0].frame)
-    return headers
-
-
-def _is_measured(header: ImageHeader) -> bool:
-    return header.modality in _MEASURED or (not header.modality and header.position is not None)
+def _kind(header: ImageHeader) -> str:
+    """The modality where values are measured."""
+    if header.colour or (header.modality not in _MEASURED and (header.modality or header.position is None)):
+        return PICTURES
+    return header.modality or "no modality"
 
 
 def _measured(header: ImageHeader) -> np.ndarray:
@@ -175,7 +189,7 @@ def _measured(header: ImageHeader) -> np.ndarray:
 
 def _shown(header: ImageHeader) -> np.ndarray:
     ((_, values, padding),) = read_images([(header.path, header.frame, header.plain)], header.path.parent, MAX_GIB)
-    return displayed_values(values, padding, _display_tags(header.path), header.frame)
+    return values if header.colour else displayed_values(values, padding, _display_tags(header.path), header.frame)
 
 
 def _display_tags(path: Path) -> Dataset:

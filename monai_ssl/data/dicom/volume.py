@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 from pydicom.dataset import FileDataset
 
+from monai_ssl.data.dicom.colour import grey_values, is_colour
 from monai_ssl.data.dicom.decoding import coding_name, decode_pixels
 from monai_ssl.data.dicom.file import open_dicom, quietly, read_dataset
 from monai_ssl.data.dicom.intact import DamagedStreamError
@@ -135,5 +136,7 @@ def _decoded(dataset: FileDataset, frame: int | None) -> tuple[np.ndarray, np.nd
         dataset.NumberOfFrames = 1  # what the header says otherwise has been settled, or is no number
     with quietly():
         pixels = decode_pixels(dataset, frame)
+        if is_colour(dataset):
+            return grey_values(pixels, dataset), None
         look_up = dataset if value_of(dataset, "ModalityLUTSequence") else None
         return modality_values(pixels, encoding_of(dataset, frame), look_up)
