@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from monai_ssl.data import ImageData
 from monai_ssl.networks import create_backbone
 from monai_ssl.preflight import expected_input
 
@@ -33,23 +34,23 @@ def checkpoint(tmp_path: Path) -> Path:
 
 def test_a_guess_is_warned_of_and_a_tag_is_not(checkpoint: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    found = expected_input(checkpoint, VIT, 3, "images")
+    found = expected_input(checkpoint, VIT, 3, ImageData("images"))
     assert (found.mean, found.std) == ([0.0] * 3, [1.0] * 3)
     assert [record.levelname for record in caplog.records] == ["WARNING"]
     assert "does not tell how its images were normalised; taken: mean 0, std 1 (a guess" in caplog.text
     caplog.clear()
-    assert expected_input(checkpoint, f"{VIT}.augreg_in21k", 3, "images").mean == [0.5] * 3
+    assert expected_input(checkpoint, f"{VIT}.augreg_in21k", 3, ImageData("images")).mean == [0.5] * 3
     assert [record.levelname for record in caplog.records] == ["INFO"]
 
 
 def test_numbers_that_are_given_end_all_guessing(checkpoint: Path, caplog: pytest.LogCaptureFixture) -> None:
-    found = expected_input(checkpoint, VIT, 3, "images", mean=0.0, std=0.5)
+    found = expected_input(checkpoint, VIT, 3, ImageData("images"), mean=0.0, std=0.5)
     assert (found.mean, found.std) == ([0.0] * 3, [0.5] * 3)
     assert not caplog.records
 
 
 def test_a_mean_of_zero_is_said_as_it_is_taken(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     torch.save({"network": create_backbone("resnet18").state_dict()}, tmp_path / "checkpoint.pt")
-    found = expected_input(tmp_path / "checkpoint.pt", "resnet18", 1, "images", mean=0.0)
+    found = expected_input(tmp_path / "checkpoint.pt", "resnet18", 1, ImageData("images"), mean=0.0)
     assert (found.mean, found.std) == ([0.0], [0.25])
     assert "mean 0.0 and std 0.25 are taken" in caplog.text

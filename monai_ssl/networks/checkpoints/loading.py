@@ -83,7 +83,7 @@ def load_backbone_weights(backbone: nn.Module, path: str | os.PathLike, layout: 
 
     Names are mapped by their leading part only. A first layer made for three channels is summed for one, one made for
     one channel is repeated and divided by three: both give the same output on a grey image whose channels have one
-    mean and std. ImageNet's differ by channel and one channel takes their mean, so features differ a little (by 3 to 4 % in a
+    mean and std. ImageNet's differ by channel and one channel takes their mean, so features differ (by 3 to 4 % in a
     ResNet-18). Position embeddings are resampled to the backbone's grid. Classifier heads are left behind, and a head
     of the backbone keeps its values. Of two networks in a file, MoCo's and BYOL's is taken that was trained by
     gradients, DINO's and DINOv2's teacher, and the average (EMA) beside the weights that it is of, as timm does.
