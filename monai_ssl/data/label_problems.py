@@ -109,8 +109,8 @@ def _not_of_one_class(table: pd.DataFrame, names: Sequence[str]) -> list[str]:
         return []
     some = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
     return [
-        f"task multiclass needs exactly one label of {some} per image, "
-        f"not so in {len(wrong)} of {len(table)}, such as {', '.join(wrong.head(3))}"
+        f"task multiclass needs exactly one label of {some} per image, not so in {len(wrong)} of {len(table)}, such as "
+        f"{', '.join(wrong.head(3))}; --task multilabel is for findings that occur together"
     ]
 
 

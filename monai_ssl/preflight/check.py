@@ -24,7 +24,7 @@ from monai_ssl.data.finetuning_data import FinetuningData
 from monai_ssl.data.images import ImageData
 from monai_ssl.data.label_problems import TASKS, task_problems
 from monai_ssl.data.splits import FRACTIONS, SPLITS, check_fractions
-from monai_ssl.preflight.finetuning import finetuning_problems
+from monai_ssl.preflight.finetuning import finetuning_problems, tell_finetuning
 from monai_ssl.preflight.network import backbone_problems, device_problems, image_problems, precision_problems
 from monai_ssl.preflight.numbers import number_problems
 from monai_ssl.preflight.pretraining import pretraining_problems, warn_of_few_images
@@ -66,6 +66,8 @@ def check(data: ImageData, settings: dict[str, Any], *splits: str, problems: Seq
     refuse(list(dict.fromkeys(problems)))
     if "crop_sizes" in settings:
         warn_of_few_images(settings)
+    if isinstance(data, FinetuningData) and "class_weights" in settings:
+        tell_finetuning(data, settings)
 
 
 def setting_problems(settings: dict[str, Any]) -> list[str]:

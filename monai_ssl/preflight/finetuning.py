@@ -13,14 +13,18 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from monai_ssl.data.finetuning_data import TASKS, FinetuningData
 from monai_ssl.losses import class_weights
 from monai_ssl.preflight.numbers import is_whole
 
-__all__ = ["finetuning_problems"]
+__all__ = ["finetuning_problems", "tell_finetuning"]
 
+logger = logging.getLogger(__name__)
+
+_TOLD = 14  # labels of a split
 _CHOICES = ("auc", "accuracy", "loss")  # the metrics that both bundles have
 
 
@@ -48,3 +52,23 @@ def finetuning_problems(data: FinetuningData, settings: dict[str, Any]) -> list[
         except (TypeError, ValueError) as error:
             problems.append(f"--{error} for the labels {', '.join(data.label_names)}")
     return problems
+
+
+def tell_finetuning(data: FinetuningData, settings: dict[str, Any]) -> None:
+    """
+    Log what will be trained on, and warn when the backbone would stay frozen to the end.
+
+    Args:
+        data: without problems.
+        settings: of the bundle, without problems.
+    """
+    for split, rows in data.table.groupby("split", sort=False):
+        patients = rows["patient"].nunique() if (rows["patient"] != "").all() else 0
+        counts = [f"{name} {int((rows[name] == 1).sum())}" for name in data.label_names]
+        shown = ", ".join(counts[:_TOLD]) + (f" and {len(counts) - _TOLD} labels more" if len(counts) > _TOLD else "")
+        logger.info("%s: %d images%s; positives: %s", split, len(rows), f" of {patients} patients" if patients else "",
+                    shown)  # fmt: skip
+    frozen, epochs = settings.get("freeze_epochs", 0), settings["max_epochs"]
+    if frozen >= epochs and settings.get("trained_layers", "all") != "head":
+        logger.warning("--freeze_epochs %d is not below --max_epochs %d: the head alone will be trained; lower it, or "
+                       "say so by --trained_layers head", frozen, epochs)  # fmt: skip

@@ -60,10 +60,13 @@ def derived(formula: Callable[[], Any]) -> Any:
 
 def refuse_run_folder(output_dir: str | os.PathLike) -> None:
     """
-    Leave when results would be written into the folder of a training run, over its own.
+    Leave when results would be written into the folder of a training run, over its own; over others they are, and a
+    warning says so.
 
     Raises:
         SystemExit: code 2.
     """
     if Path(output_dir, "settings.json").is_file():
         refuse([f"--output_dir {output_dir}: is the folder of a training run, with results of its own; give another"])
+    if Path(output_dir, "predictions.csv").is_file():
+        logger.warning("%s: its predictions.csv is replaced", output_dir)

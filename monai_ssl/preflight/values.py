@@ -37,6 +37,9 @@ _LOOKED_AT = 16
 # Fat has as much and air -1000; an MR, PET or normalised image has nothing so low.
 _HIGHEST_LOW = -100
 _HIGH = f"no value of {_HIGHEST_LOW} or below"
+# Scaled as HU all grey values would be one, as those of images in [0, 1].
+_LEAST_SPAN = 20
+_FLAT = f"values that span less than {_LEAST_SPAN}"
 
 
 def values_of(data: ImageData) -> str:
@@ -86,8 +89,8 @@ def recorded_window(data: ImageData, window: Any, trained: Mapping[str, Any]) ->
 
 def scaling_problems(data: ImageData, window: Any) -> list[str]:
     """
-    Whether images can be scaled without a window: pictures by their type, CT as HU, all else not. Some among others
-    that can are logged as a warning.
+    Whether images can be scaled without a window: pictures by their type, CT as HU; MR, PET, NM and images in [0, 1]
+    cannot. Some among others that can, and values that are no HU as it seems, are logged as a warning.
 
     Args:
         data: the images.
@@ -103,9 +106,10 @@ def scaling_problems(data: ImageData, window: Any) -> list[str]:
         f"{sum(others.values())} of {sum(kinds.values())} images looked at are neither pictures of 8 or 16 bits nor CT "
         f'in HU ({", ".join(others)}), so nothing tells what is black and white; give --window "[LOW, HIGH]"'
     )
-    if len(others) == len(kinds):
+    if others.keys() == kinds.keys() - {_HIGH}:
         return [told]
-    logger.warning("%s", told)
+    # a CT without fat and air, of a masked brain say, has no low values either
+    logger.warning("%s, or all are scaled as HU, from -1000 to 1000", told)
     return []
 
 
@@ -133,4 +137,6 @@ def _kind(file: str, row: int) -> str:
         return ""
     if image.dtype in (np.uint8, np.uint16):
         return PICTURES
-    return HU if image.min() <= _HIGHEST_LOW else _HIGH
+    if image.min() <= _HIGHEST_LOW:
+        return HU
+    return _FLAT if image.max() - image.min() < _LEAST_SPAN else _HIGH

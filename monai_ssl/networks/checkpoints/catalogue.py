@@ -50,7 +50,9 @@ CATALOGUE: dict[str, Publication] = {
     "monai_ssl": _OURS,
     "monai_ssl_swav": _OURS,
     "monai_ssl_classifier": _OURS,
-    "timm": Publication(_ANY, "by its tag", "differs by tag", "https://huggingface.co/timm"),
+    "timm": Publication(
+        f"{_ANY}, torchvision's ResNets", "by its tag", "differs by tag", "https://huggingface.co/timm"
+    ),
     "less_is_more": Publication(_RESNET, "0.1806 / 0.1907", _SEE_PAGE, "https://github.com/Wolfda95/Less_is_More"),
     "swav": Publication(_RESNET, _IMAGENET, "CC BY-NC 4.0", "https://github.com/facebookresearch/swav"),
     "moco": Publication(_RESNET, _IMAGENET, _SEE_PAGE, "https://github.com/facebookresearch/moco"),

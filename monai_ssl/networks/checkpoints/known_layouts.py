@@ -35,7 +35,7 @@ _OURS = (
 # Without marks of their own: any names may stand there.
 _PLAIN = (
     Layout("monai_ssl_classifier", "our fine-tuning, checkpoint.pt", (("network",),)),
-    Layout("timm", "timm, or torchvision's CNNs", like_timm=True),
+    Layout("timm", "timm's names, also torchvision's ResNets", like_timm=True),
 )
 
 LAYOUTS: tuple[Layout, ...] = (*_OURS, *OTHER_LIBRARIES, *SUPERVISED, *SELF_SUPERVISED, *TRANSFORMERS, *_PLAIN)
