@@ -91,8 +91,8 @@ def why_unreadable(path: Path, start: bytes, error: Exception) -> str:
     if objects or (zipped and isinstance(error, pickle.UnpicklingError)):
         return (
             f"holds Python objects ({', '.join(objects) or 'names not readable'}) beside tensors and plain types, and "
-            "reading those could run code from the file; where you trust its source, save its tensors alone: "
-            f"torch.save(torch.load({path.name!r}, weights_only=False)['state_dict'], 'weights.pt')"
+            "reading those could run code from the file; ask for its state_dict alone, or save that with the program "
+            "that wrote the file: torch.save(model.state_dict(), 'weights.pt')"
         )
     if zipped or is_safetensors(start) or path.suffix.lower() == ".safetensors" or start.startswith(_TORCH_PICKLE):
         lines = message.strip().splitlines()
