@@ -74,6 +74,14 @@ class Watch:
         return {name for name, value in self.states[before].items() if not torch.equal(value, self.states[after][name])}
 
 
+def watched_run(bundle, name, images, folder, **settings):
+    """Run a fine-tuning into `folder`/run, and what it did."""
+    watch = Watch()
+    data = {"dataset_dir": images, "labels": images / "labels.csv", "output_dir": folder / "run"}
+    run(bundle, name, watch=watch, **data, **settings)
+    return watch
+
+
 def of(modules):
     return lambda names: {name for name in names if name.rpartition(".")[0] in modules}
 
@@ -139,15 +147,12 @@ def test_protocols_have_the_numbers_of_their_papers(protocol, images):
 
 @pytest.mark.parametrize(("layers", "rate"), [("head", 0.01), (10, 0.01), ("all", 0.001)])
 def test_the_schemes_of_radimagenet_train_what_they_say(images, tmp_path, layers, rate):
-    watch = Watch()
-    run(
+    watch = watched_run(
         "resnet_finetuning",
         ("train", "radimagenet"),
-        watch=watch,
-        dataset_dir=images,
-        labels=images / "labels.csv",
+        images,
+        tmp_path,
         label_names=["finding"],
-        output_dir=tmp_path / "run",
         **{**QUICK, "learning_rate": rate, "trained_layers": layers},
     )
     owners = [
@@ -162,29 +167,23 @@ def test_the_schemes_of_radimagenet_train_what_they_say(images, tmp_path, layers
 
 
 def test_a_linear_probe_leaves_the_backbone_as_it_is(images, tmp_path):
-    watch = Watch()
     overrides = {**QUICK, "backbone": "vit_tiny_patch16_224", "amp": True, "accumulation": 2, "batch_size": 6}
-    run(
+    watch = watched_run(
         "vit_finetuning",
         ("train", "linear_probe"),
-        watch=watch,
-        dataset_dir=images,
-        labels=images / "labels.csv",
-        output_dir=tmp_path / "run",
+        images,
+        tmp_path,
         **overrides,
     )
     assert watch.changed(0, 2) == {"head.weight", "head.bias"}
 
 
 def test_layers_and_head_have_rates_of_their_own_until_the_end(images, tmp_path):
-    watch = Watch()
-    run(
+    watch = watched_run(
         "resnet_finetuning",
         "train",
-        watch=watch,
-        dataset_dir=images,
-        labels=images / "labels.csv",
-        output_dir=tmp_path / "run",
+        images,
+        tmp_path,
         **QUICK,
         layer_decay=0.5,
         head_learning_rate=0.1,
@@ -200,16 +199,13 @@ def test_layers_and_head_have_rates_of_their_own_until_the_end(images, tmp_path)
 
 
 def test_training_ends_early_and_a_part_of_the_patients_is_enough(images, tmp_path):
-    watch = Watch()
     settings = {**QUICK, "max_epochs": 30, "patience": 2, "train_fraction": 0.5, "learning_rate": 1e-9}
     data = FinetuningData(images, images / "labels.csv", train_fraction=0.5)
-    run(
+    watched_run(
         "resnet_finetuning",
         "train",
-        watch=watch,
-        dataset_dir=images,
-        labels=images / "labels.csv",
-        output_dir=tmp_path / "run",
+        images,
+        tmp_path,
         **{**settings, "batch_size": data.count("train")},
     )
     lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
