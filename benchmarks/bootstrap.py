@@ -19,7 +19,8 @@ import time
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
-from monai_ssl.metrics.redraws import redraw_auc, redraw_counts
+from monai_ssl.metrics.redraws import redraw_counts
+from monai_ssl.metrics.statistics import redraw_auc
 
 IMAGES, LABELS, MODELS, REDRAWS = 25_000, 14, 2, 1000
 PEER_REDRAWS = 3  # of REDRAWS; each costs LABELS x MODELS calls, all alike, so the loop's time is proportional

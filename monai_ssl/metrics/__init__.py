@@ -16,10 +16,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from monai_ssl.metrics.auc import roc_auc
-from monai_ssl.metrics.bootstrap import BootstrapResult, Comparison, bootstrap_auc, compare_auc, paired_p_value
+from monai_ssl.metrics.bootstrap import BootstrapResult, Comparison, bootstrap_auc, compare_auc
 from monai_ssl.metrics.calibration import calibration_error, calibration_line, reliability_curve
 from monai_ssl.metrics.compare import MACRO, ModelRedraws, compare, redraw_models
 from monai_ssl.metrics.evaluation import evaluate_predictions, validation_thresholds
+from monai_ssl.metrics.intervals import bca_interval, paired_p_value, percentile_interval
 from monai_ssl.metrics.predictions import AlignedPredictions, align_predictions
 from monai_ssl.metrics.probe_auc import knn_auc, linear_auc
 from monai_ssl.metrics.redraws import redraw_counts
@@ -41,6 +42,7 @@ __all__ = [
     "ModelRedraws",
     "RocBand",
     "align_predictions",
+    "bca_interval",
     "bootstrap_auc",
     "calibration_error",
     "calibration_line",
@@ -50,6 +52,7 @@ __all__ = [
     "knn_auc",
     "linear_auc",
     "paired_p_value",
+    "percentile_interval",
     "redraw_counts",
     "redraw_models",
     "reliability_curve",

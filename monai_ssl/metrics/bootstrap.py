@@ -13,38 +13,32 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from monai_ssl.metrics.auc import check_predictions, roc_auc, warn_one_class
-from monai_ssl.metrics.redraws import redraw_auc
+from monai_ssl.metrics.intervals import bca_interval, deviation, paired_p_value, percentile_interval
+from monai_ssl.metrics.redraws import label_strata
+from monai_ssl.metrics.statistics import leave_out_auc, redraw_auc
 
-__all__ = [
-    "BootstrapResult",
-    "Comparison",
-    "bootstrap_auc",
-    "compare_auc",
-    "paired_p_value",
-    "percentile_interval",
-]
+__all__ = ["BootstrapResult", "Comparison", "bootstrap_auc", "compare_auc"]
 
-# |d* - d| >= |d| must also hold where both are the same fraction, rounded differently.
-_ROUNDING = 1e-12
+_INTERVALS = ("percentile", "bca")
 
 
 @dataclass(frozen=True, eq=False)
 class BootstrapResult:
     """
-    AUC of L labels with 95 % percentile intervals from R redraws.
+    AUC of L labels with 95 % intervals from R redraws.
 
     Attributes:
         auc: (L,) of the data themselves, NaN for a label with one class only.
-        low: (L,) 2.5th percentile of the valid redraws.
-        high: (L,) 97.5th percentile of the valid redraws.
+        low: (L,) lower end of the interval, 2.5th percentile of the valid redraws unless BCa was asked for.
+        high: (L,) upper end.
+        sd: (L,) standard deviation over the valid redraws, which estimates the standard error.
         samples: (R, L) AUC of each redraw, NaN where the redraw lacks a class of the label.
         invalid: (L,) how many redraws that were, and so were left out of the label's percentiles.
         unit: what was redrawn: "patient" when groups were given, else "image".
@@ -53,6 +47,7 @@ class BootstrapResult:
     auc: np.ndarray
     low: np.ndarray
     high: np.ndarray
+    sd: np.ndarray
     samples: np.ndarray
     invalid: np.ndarray
     unit: str
@@ -65,8 +60,8 @@ class Comparison:
 
     Attributes:
         difference: (L,) AUC of `scores_a` minus AUC of `scores_b`; positive when the first model ranks better.
-        low: (L,) 2.5th percentile of the redrawn differences.
-        high: (L,) 97.5th percentile.
+        low: (L,) lower end of the interval, 2.5th percentile of the redrawn differences unless BCa was asked for.
+        high: (L,) upper end.
         p_value: (L,) two-sided, see :py:func:`paired_p_value`.
         samples: (R, L) redrawn differences.
         invalid: (L,) redraws left out for lack of a class.
@@ -88,6 +83,8 @@ def bootstrap_auc(
     redraws: int = 1000,
     groups: Sequence | np.ndarray | None = None,
     seed: int = 0,
+    interval: str = "percentile",
+    stratify: bool = False,
 ) -> BootstrapResult:
     """
     AUC with its 95 % bootstrap interval, label by label.
@@ -99,12 +96,16 @@ def bootstrap_auc(
         groups: (N,) patient of each image. Patients are then redrawn with all their images; images of one patient are
             alike, and redrawing them one by one makes intervals too narrow.
         seed: equal seeds, images and groups give equal redraws, whatever the scores.
+        interval: "percentile", or "bca": corrected for bias and skewness, see
+            :py:func:`monai_ssl.metrics.bca_interval`.
+        stratify: draw as many patients (or images) of each label as the data have, see
+            :py:func:`monai_ssl.metrics.redraws.label_strata`.
 
     Returns:
         The result; a label with one class only is NaN, with a warning.
 
     Raises:
-        ValueError: for shapes, labels, scores, groups or redraws that cannot be used.
+        ValueError: for shapes, labels, scores, groups, redraws or an interval that cannot be used.
 
     Example:
         >>> result = bootstrap_auc([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8], redraws=200)
@@ -116,9 +117,10 @@ def bootstrap_auc(
     """
     truth, values = check_predictions(labels, scores)
     warn_one_class(truth)
-    samples = redraw_auc(truth, values[None], redraws, groups, seed)[:, 0]
-    low, high = percentile_interval(samples)
-    return BootstrapResult(roc_auc(truth, values), low, high, samples, np.isnan(samples).sum(axis=0), _unit(groups))
+    samples = _redraw(truth, values[None], redraws, groups, seed, stratify)[:, 0]
+    auc = roc_auc(truth, values)
+    low, high = _interval(interval, samples, auc, lambda: leave_out_auc(truth, values[None], groups)[:, 0])
+    return BootstrapResult(auc, low, high, deviation(samples), samples, np.isnan(samples).sum(axis=0), _unit(groups))
 
 
 def compare_auc(
@@ -128,6 +130,8 @@ def compare_auc(
     redraws: int = 1000,
     groups: Sequence | np.ndarray | None = None,
     seed: int = 0,
+    interval: str = "percentile",
+    stratify: bool = False,
 ) -> Comparison:
     """
     Paired comparison of two models on the same images: the same redraws serve both.
@@ -139,6 +143,8 @@ def compare_auc(
         redraws: how many, >= 1; the smallest p-value possible is 1 / (redraws + 1).
         groups: (N,) patient of each image, see :py:func:`bootstrap_auc`.
         seed: of the redraws.
+        interval: "percentile" or "bca".
+        stratify: see :py:func:`bootstrap_auc`.
 
     Returns:
         The difference a - b with interval and p-value, label by label.
@@ -154,41 +160,33 @@ def compare_auc(
     _, second = check_predictions(labels, scores_b)
     warn_one_class(truth)
     difference = roc_auc(truth, first) - roc_auc(truth, second)
-    both = redraw_auc(truth, np.stack([first, second]), redraws, groups, seed)
+    pair = np.stack([first, second])
+    both = _redraw(truth, pair, redraws, groups, seed, stratify)
     samples = both[:, 0] - both[:, 1]
-    low, high = percentile_interval(samples)
+    low, high = _interval(
+        interval, samples, difference, lambda: np.subtract(*leave_out_auc(truth, pair, groups).swapaxes(0, 1))
+    )
     p_value = paired_p_value(samples, difference)
     return Comparison(difference, low, high, p_value, samples, np.isnan(samples).sum(axis=0), _unit(groups))
 
 
-def percentile_interval(samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The 2.5th and 97.5th percentile over the first axis, NaN entries left out; NaN where nothing is left."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="All-NaN")
-        low, high = np.nanpercentile(samples, (2.5, 97.5), axis=0)
-    return low, high
+def _redraw(
+    truth: np.ndarray,
+    scores: np.ndarray,
+    redraws: int,
+    groups: Sequence | np.ndarray | None,
+    seed: int,
+    stratify: bool,
+) -> np.ndarray:
+    return redraw_auc(truth, scores, redraws, groups, seed, label_strata(truth, groups) if stratify else None)
 
 
-def paired_p_value(samples: np.ndarray, difference: np.ndarray) -> np.ndarray:
-    """
-    Two-sided bootstrap p-value of a difference: p = (b + 1) / (B + 1), b the redraws with |d* - d| >= |d|.
-
-    The redraws scatter around the observed difference as the observed one would around zero, were the models equal. It
-    is never 0, and ties count against a finding.
-
-    Args:
-        samples: (B, ...) redrawn differences, NaN entries left out of b and B.
-        difference: (...) observed differences.
-
-    Returns:
-        (...) in (0, 1], NaN where the difference is.
-
-    See Davison and Hinkley 1997, section 4.2; Phipson and Smyth 2010, https://doi.org/10.2202/1544-6115.1585.
-    """
-    valid = np.isfinite(samples)
-    extreme = valid & (np.abs(samples - difference) >= np.abs(difference) - _ROUNDING)
-    p_value = (extreme.sum(axis=0) + 1) / (valid.sum(axis=0) + 1)
-    return np.where(np.isfinite(difference) & valid.any(axis=0), p_value, np.nan)
+def _interval(
+    kind: str, samples: np.ndarray, value: np.ndarray, jackknife: Callable[[], np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
+    if kind not in _INTERVALS:
+        raise ValueError(f"unknown interval {kind!r}; known: {', '.join(_INTERVALS)}")
+    return percentile_interval(samples) if kind == "percentile" else bca_interval(samples, value, jackknife())
 
 
 def _unit(groups: Sequence | np.ndarray | None) -> str:

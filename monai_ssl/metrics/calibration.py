@@ -21,7 +21,7 @@ from monai_ssl.metrics.auc import check_predictions
 
 # scikit-learn takes a second to import, and the report needs this room without it.
 
-__all__ = ["calibration_error", "calibration_line", "reliability_curve"]
+__all__ = ["calibration_error", "calibration_line", "reliability_curve", "score_bins"]
 
 _SURE = float(np.finfo(np.float32).eps)
 
@@ -106,6 +106,11 @@ def calibration_line(labels: npt.ArrayLike, scores: npt.ArrayLike) -> tuple[np.n
     return lines[:, 0], lines[:, 1]
 
 
+def score_bins(scores: np.ndarray, bins: int) -> np.ndarray:
+    """(N,) the number of the bin of equal width that each score, 0 to 1, lies in; on an edge it is the upper one."""
+    return np.clip(np.searchsorted(np.arange(bins + 1) / bins, scores, side="right") - 1, 0, bins - 1)
+
+
 def _columns(labels: npt.ArrayLike, scores: npt.ArrayLike) -> list[tuple[np.ndarray, np.ndarray]]:
     truth, values = check_predictions(labels, scores)
     if (outside := (values < 0) | (values > 1)).any():
@@ -117,8 +122,7 @@ def _columns(labels: npt.ArrayLike, scores: npt.ArrayLike) -> list[tuple[np.ndar
 
 
 def _curve(truth: np.ndarray, values: np.ndarray, bins: int) -> pd.DataFrame:
-    edges = np.arange(bins + 1) / bins
-    place = np.minimum(np.searchsorted(edges, values, side="right") - 1, bins - 1)
+    edges, place = np.arange(bins + 1) / bins, score_bins(values, bins)
     images, score, positives = (np.bincount(place, weights, bins) for weights in (None, values, truth))
     with np.errstate(invalid="ignore"):
         shares = {"mean_score": score / images, "positive_share": positives / images}

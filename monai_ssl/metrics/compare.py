@@ -22,9 +22,9 @@ import pandas as pd
 from scipy.stats import false_discovery_control
 
 from monai_ssl.metrics.auc import roc_auc, warn_one_class
-from monai_ssl.metrics.bootstrap import paired_p_value, percentile_interval
+from monai_ssl.metrics.intervals import paired_p_value, percentile_interval
 from monai_ssl.metrics.predictions import AlignedPredictions, align_predictions
-from monai_ssl.metrics.redraws import redraw_auc
+from monai_ssl.metrics.statistics import redraw_auc
 
 __all__ = ["MACRO", "ModelRedraws", "compare", "redraw_models"]
 

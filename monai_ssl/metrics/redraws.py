@@ -9,24 +9,29 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The bootstrap's engine: redraws as integer counts shared by all models, scores sorted once, exact rank sums."""
+"""Redraws as counts: how often each image, with all those of its patient, is in a redrawn test set."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-import numba
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
-__all__ = ["redraw_auc", "redraw_counts"]
+__all__ = ["label_strata", "leave_out_counts", "redraw_counts"]
 
 # One row of counts is one cache line of int32, so that a gather in score order costs one memory access for 16 redraws.
 _BLOCK = 16
+_LEFT_OUT = 1000
 
 
 def redraw_counts(
-    images: int, redraws: int, groups: Sequence | np.ndarray | None = None, seed: int = 0
+    images: int,
+    redraws: int,
+    groups: Sequence | np.ndarray | None = None,
+    seed: int = 0,
+    strata: np.ndarray | None = None,
 ) -> Iterator[np.ndarray]:
     """
     How often each image occurs in each redraw, a block of redraws at a time, so that memory does not grow with them.
@@ -36,108 +41,100 @@ def redraw_counts(
         redraws: R >= 1.
         groups: (N,) patient of each image; a patient is drawn with all images or not at all.
         seed: of the draws. They depend on the set of patients, not on the order of the images.
+        strata: (N,) whole numbers, equal for the images of a patient: a redraw then holds as many patients of each
+            stratum as the data do. See :py:func:`label_strata`.
 
     Yields:
         (N, at most 16) int32; R columns in all.
 
     Raises:
-        ValueError: for redraws < 1, or groups of another length, with an empty entry or of one patient only.
+        ValueError: for redraws < 1, groups of another length, with an empty entry or of one patient only, or a patient
+            in two strata.
     """
     if redraws < 1:
         raise ValueError(f"redraws must be at least 1, got {redraws}; 1000 is usual")
     member, units = _group_index(images, groups)
+    parts = _strata(member, units, strata)
     generator = np.random.default_rng(seed)
     for start in range(0, redraws, _BLOCK):
         counts = np.empty((images, min(_BLOCK, redraws - start)), np.int32)
         for column in range(counts.shape[1]):
-            drawn = np.bincount(generator.integers(units, size=units), minlength=units)
-            counts[:, column] = drawn[member]
+            drawn = [part[generator.integers(len(part), size=len(part))] for part in parts]
+            counts[:, column] = np.bincount(np.concatenate(drawn), minlength=units)[member]
         yield counts
 
 
-def redraw_auc(
-    labels: np.ndarray,
-    scores: np.ndarray,
-    redraws: int,
-    groups: Sequence | np.ndarray | None = None,
-    seed: int = 0,
-) -> np.ndarray:
+def leave_out_counts(images: int, groups: Sequence | np.ndarray | None = None, seed: int = 0) -> Iterator[np.ndarray]:
     """
-    AUC of every redraw, model and label, the redraws shared by all models.
+    The jackknife as counts: each patient, or image where there are no groups, left out once.
 
-    Scores are sorted once; a redraw is then one pass over its counts in that order, with exact integer rank sums.
+    More than 1000 are left out in 1000 blocks, put together at random. The skewness that a BCa interval takes from the
+    values does not change by that: blocks of d make it smaller by the root of d, and their number makes up for it.
 
     Args:
-        labels: (N, L) of 0, 1 and NaN; an image whose label is unknown is drawn, and counts for nothing there.
-        scores: (M, N, L) of M models, finite.
-        redraws: R.
-        groups: (N,) or None.
-        seed: of the redraws.
+        images: N >= 2.
+        groups: (N,) patient of each image.
+        seed: of the blocks.
+
+    Yields:
+        (N, at most 16) int32 of zeros and ones; as many columns in all as there are patients, 1000 at most.
+
+    Raises:
+        ValueError: as :py:func:`redraw_counts`.
+
+    See Efron 1987, https://doi.org/10.1080/01621459.1987.10478410, and Shao and Wu 1989 for blocks,
+    https://doi.org/10.1214/aos/1176347263.
+    """
+    member, units = _group_index(images, groups)
+    blocks = min(units, _LEFT_OUT)
+    block = np.arange(units) % blocks
+    if units > blocks:
+        block = np.random.default_rng(seed).permutation(block)
+    for start in range(0, blocks, _BLOCK):
+        left_out = np.arange(start, min(start + _BLOCK, blocks))
+        yield (block[member][:, None] != left_out).astype(np.int32)
+
+
+def label_strata(labels: np.ndarray, groups: Sequence | np.ndarray | None = None) -> np.ndarray:
+    """
+    The stratum of each image: the rarest label that its patient has in any image, or none.
+
+    A redraw within these strata has as many patients of the rarest label as the data have, and never lacks it; what
+    remains left to chance is how often the commoner labels of a stratum occur in it.
+
+    Args:
+        labels: (N, L) of 0, 1 and NaN.
+        groups: (N,) patient of each image, or None: each image is its own.
 
     Returns:
-        (R, M, L) float64, NaN where the redraw lacks a class of the label.
+        (N,) number of the label, L for none.
+
+    Example:
+        >>> label_strata(np.array([[1, 1], [1, 0], [0, 0], [0, 0]]), ["a", "b", "c", "c"])
+        array([1, 0, 2, 2])
     """
-    models, images, columns = scores.shape
-    known = [np.flatnonzero(np.isfinite(column)) for column in labels.T]
-    rankings = [[_ranking(model[:, column], known[column]) for column in range(columns)] for model in scores]
-    positive = np.ascontiguousarray(labels.T == 1)
-    samples = np.empty((redraws, models, columns))
-    start = 0
-    for counts in redraw_counts(images, redraws, groups, seed):
-        block = samples[start : start + counts.shape[1]]
-        for model in range(models):
-            for column in range(columns):
-                block[:, model, column] = _weighted_auc(*rankings[model][column], positive[column], counts)
-        start += counts.shape[1]
-    return samples
+    member, units = _group_index(len(labels), groups)
+    has = np.zeros((units, labels.shape[1]), bool)
+    np.logical_or.at(has, member, labels == 1)
+    order = has.sum(axis=0).argsort(kind="stable")
+    rarest = np.append(order, labels.shape[1])[np.column_stack([has[:, order], np.ones(units, bool)]).argmax(axis=1)]
+    return rarest[member]
 
 
-def _ranking(scores: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Rows by rising score, and which of them is the last of its score."""
-    order = rows[scores[rows].argsort(kind="stable")].astype(np.int32)
-    ranked = scores[order]
-    return order, np.append(ranked[1:] != ranked[:-1], True)
-
-
-@numba.njit(cache=True, nogil=True)
-def _weighted_auc(order: np.ndarray, tie_ends: np.ndarray, positive: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    redraws = counts.shape[1]
-    below = np.zeros(redraws, np.int64)  # negatives below the present score
-    tied_negatives = np.zeros(redraws, np.int64)
-    tied_positives = np.zeros(redraws, np.int64)
-    positives = np.zeros(redraws, np.int64)
-    twice_wins = np.zeros(redraws, np.int64)
-    alone = True
-    for rank in range(order.shape[0]):
-        image = order[rank]
-        if alone and tie_ends[rank]:
-            if positive[image]:
-                for r in range(redraws):
-                    positives[r] += counts[image, r]
-                    twice_wins[r] += 2 * counts[image, r] * below[r]
-            else:
-                for r in range(redraws):
-                    below[r] += counts[image, r]
-            continue
-        if positive[image]:
-            for r in range(redraws):
-                tied_positives[r] += counts[image, r]
-        else:
-            for r in range(redraws):
-                tied_negatives[r] += counts[image, r]
-        alone = tie_ends[rank]
-        if alone:
-            for r in range(redraws):
-                twice_wins[r] += tied_positives[r] * (2 * below[r] + tied_negatives[r])
-                below[r] += tied_negatives[r]
-                positives[r] += tied_positives[r]
-                tied_negatives[r] = 0
-                tied_positives[r] = 0
-    auc = np.full(redraws, np.nan)
-    for r in range(redraws):
-        if positives[r] > 0 and below[r] > 0:
-            auc[r] = twice_wins[r] / (2.0 * positives[r] * below[r])
-    return auc
+def _strata(member: np.ndarray, units: int, strata: npt.ArrayLike | None) -> list[np.ndarray]:
+    """The units of each stratum."""
+    if strata is None:
+        return [np.arange(units)]
+    of_image = np.asarray(strata)
+    if of_image.shape != member.shape:
+        raise ValueError(f"strata must give a number for each of the {len(member)} images, got shape {of_image.shape}")
+    of_unit = np.empty(units, of_image.dtype)
+    of_unit[member] = of_image
+    if (torn := of_unit[member] != of_image).any():
+        raise ValueError(
+            f"{len(np.unique(member[torn]))} patients have images in several strata; give each patient one"
+        )
+    return [np.flatnonzero(of_unit == stratum) for stratum in np.unique(of_unit)]
 
 
 def _group_index(images: int, groups: Sequence | np.ndarray | None) -> tuple[np.ndarray, int]:

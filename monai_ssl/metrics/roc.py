@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from monai_ssl.metrics.auc import check_predictions, one_class
-from monai_ssl.metrics.bootstrap import percentile_interval
+from monai_ssl.metrics.intervals import percentile_interval
 from monai_ssl.metrics.redraws import redraw_counts
 
 __all__ = ["RocBand", "roc_bands"]

@@ -24,7 +24,7 @@ import pandas as pd
 from monai_ssl.files import read_table
 from monai_ssl.metrics.auc import roc_auc
 from monai_ssl.metrics.predictions import AlignedPredictions, align_predictions
-from monai_ssl.metrics.redraws import redraw_auc
+from monai_ssl.metrics.statistics import redraw_auc
 from monai_ssl.sweep.plan import SweepPlan
 from monai_ssl.sweep.runs import finished_epochs
 

@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 
 from monai_ssl.files import write_json, write_table
-from monai_ssl.metrics.bootstrap import percentile_interval
+from monai_ssl.metrics.intervals import percentile_interval
 from monai_ssl.sweep.plan import SweepPlan
 from monai_ssl.sweep.redrawn import redraw_sweep
 

@@ -17,7 +17,7 @@ from scipy.stats import kstest
 from sklearn.metrics import roc_auc_score
 
 from monai_ssl.metrics import bootstrap_auc, compare_auc, paired_p_value, redraw_counts
-from monai_ssl.metrics.redraws import redraw_auc
+from monai_ssl.metrics.statistics import redraw_auc
 
 
 def _made_up(images: int = 90, labels: int = 3, levels: int = 12, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
