@@ -19,8 +19,11 @@ from monai_ssl.metrics.auc import roc_auc
 from monai_ssl.metrics.bootstrap import BootstrapResult, Comparison, bootstrap_auc, compare_auc
 from monai_ssl.metrics.calibration import calibration_error, calibration_line, reliability_curve
 from monai_ssl.metrics.compare import MACRO, ModelRedraws, compare, redraw_models
+from monai_ssl.metrics.delong import delong_covariance, delong_test
 from monai_ssl.metrics.evaluation import evaluate_predictions, validation_thresholds
 from monai_ssl.metrics.intervals import bca_interval, paired_p_value, percentile_interval
+from monai_ssl.metrics.mcnemar import mcnemar_test
+from monai_ssl.metrics.multiple_testing import benjamini_hochberg, holm
 from monai_ssl.metrics.predictions import AlignedPredictions, align_predictions
 from monai_ssl.metrics.probe_auc import knn_auc, linear_auc
 from monai_ssl.metrics.redraws import redraw_counts
@@ -43,14 +46,19 @@ __all__ = [
     "RocBand",
     "align_predictions",
     "bca_interval",
+    "benjamini_hochberg",
     "bootstrap_auc",
     "calibration_error",
     "calibration_line",
     "compare",
     "compare_auc",
+    "delong_covariance",
+    "delong_test",
     "evaluate_predictions",
+    "holm",
     "knn_auc",
     "linear_auc",
+    "mcnemar_test",
     "paired_p_value",
     "percentile_interval",
     "redraw_counts",

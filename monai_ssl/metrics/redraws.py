@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-__all__ = ["label_strata", "leave_out_counts", "redraw_counts"]
+__all__ = ["group_index", "label_strata", "leave_out_counts", "redraw_counts"]
 
 # One row of counts is one cache line of int32, so that a gather in score order costs one memory access for 16 redraws.
 _BLOCK = 16
@@ -53,7 +53,7 @@ def redraw_counts(
     """
     if redraws < 1:
         raise ValueError(f"redraws must be at least 1, got {redraws}; 1000 is usual")
-    member, units = _group_index(images, groups)
+    member, units = group_index(images, groups)
     parts = _strata(member, units, strata)
     generator = np.random.default_rng(seed)
     for start in range(0, redraws, _BLOCK):
@@ -85,7 +85,7 @@ def leave_out_counts(images: int, groups: Sequence | np.ndarray | None = None, s
     See Efron 1987, https://doi.org/10.1080/01621459.1987.10478410, and Shao and Wu 1989 for blocks,
     https://doi.org/10.1214/aos/1176347263.
     """
-    member, units = _group_index(images, groups)
+    member, units = group_index(images, groups)
     blocks = min(units, _LEFT_OUT)
     block = np.arange(units) % blocks
     if units > blocks:
@@ -113,7 +113,7 @@ def label_strata(labels: np.ndarray, groups: Sequence | np.ndarray | None = None
         >>> label_strata(np.array([[1, 1], [1, 0], [0, 0], [0, 0]]), ["a", "b", "c", "c"])
         array([1, 0, 2, 2])
     """
-    member, units = _group_index(len(labels), groups)
+    member, units = group_index(len(labels), groups)
     has = np.zeros((units, labels.shape[1]), bool)
     np.logical_or.at(has, member, labels == 1)
     order = has.sum(axis=0).argsort(kind="stable")
@@ -137,7 +137,24 @@ def _strata(member: np.ndarray, units: int, strata: npt.ArrayLike | None) -> lis
     return [np.flatnonzero(of_unit == stratum) for stratum in np.unique(of_unit)]
 
 
-def _group_index(images: int, groups: Sequence | np.ndarray | None) -> tuple[np.ndarray, int]:
+def group_index(images: int, groups: Sequence | np.ndarray | None) -> tuple[np.ndarray, int]:
+    """
+    The number of each image's patient, and how many patients there are.
+
+    Args:
+        images: N >= 1.
+        groups: (N,) patient of each image, or None: each image is its own.
+
+    Returns:
+        (N,) numbers from 0 on, by the sorted names; their number.
+
+    Raises:
+        ValueError: for groups of another length, with an empty entry or of one patient only.
+
+    Example:
+        >>> group_index(3, ["b", "a", "b"])
+        (array([1, 0, 1]), 2)
+    """
     if groups is None:
         return np.arange(images), images
     names = pd.Series(list(groups), dtype=object)
@@ -148,5 +165,5 @@ def _group_index(images: int, groups: Sequence | np.ndarray | None) -> tuple[np.
         raise ValueError(f"{empty.sum()} of {images} images have no patient; give all of them one, or groups=None")
     codes, unique = pd.factorize(names.astype(str), sort=True)
     if len(unique) < 2:
-        raise ValueError(f"all {images} images are of one patient; redrawing patients needs two at least")
+        raise ValueError(f"all {images} images are of one patient; redraws and tests of patients need two at least")
     return codes, len(unique)
