@@ -1,0 +1,208 @@
+# Copyright (c) monai_ssl contributors
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""
+How often the tests find a difference where there is none, and the intervals hold what they are of, by simulation.
+
+Two models of equal AUC score the same images, with noise in common and, where patients have several images, noise that
+these share. Tests on at least 100 patients and 100 positive images are gated: one outside the 99 % binomial band of its
+level makes this end with 1. McNemar's exact test finds less than its level, and corrections for several labels may:
+they are gated from above alone. Intervals, small test sets and the lack of a correction are shown and not gated. Seeds
+are fixed: two runs print the same table.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import ndtri
+from scipy.stats import binom
+
+from monai_ssl.metrics import (
+    bca_interval,
+    benjamini_hochberg,
+    bootstrap_auc,
+    compare_auc,
+    delong_test,
+    holm,
+    mcnemar_test,
+    paired_p_value,
+)
+from monai_ssl.metrics.statistics import leave_out_auc
+
+LEVEL = 0.05
+# Simulations of one set of labels share their redraws, since drawing takes most of the time. Their means scatter as
+# those of independent simulations do.
+TOGETHER = 20
+LABELS = 14
+
+
+@dataclass(frozen=True)
+class Design:
+    """
+    A test set of `patients`, the first `sick` of whom have positive images, each with 1 to `most` images.
+
+    Where `mixed`, half of a sick patient's images are negative. `step` rounds scores to its multiples; `spread` is the
+    SD of the second model's scores of positive images, which bends its ROC curve; `auc` is that of both models.
+    """
+
+    name: str
+    patients: int
+    sick: int
+    most: int = 1
+    mixed: bool = False
+    step: float = 0
+    spread: float = 1
+    auc: float = 0.8
+
+    @property
+    def gated(self) -> bool:
+        positives = self.sick * (1 + self.most) / 2 * (0.5 if self.mixed else 1)
+        return self.patients >= 100 and positives >= 100
+
+
+DESIGNS = (
+    Design("200 images, 100 positive", 200, 100),
+    Design("... many ties", 200, 100, step=0.5),
+    Design("... ROC curves unlike", 200, 100, spread=2),
+    Design("... AUC 0.95", 200, 100, auc=0.95),
+    Design("1000 images, 100 positive", 1000, 100),
+    Design("200 patients, 1 to 5 images, 100 sick", 200, 100, most=5),
+    Design("... half of their images positive", 200, 100, most=5, mixed=True),
+    Design("... many ties", 200, 100, most=5, mixed=True, step=0.5),
+    Design("100 patients, 1 to 9 images, 50 sick", 100, 50, most=9),
+    Design("200 images, 20 positive", 200, 20),
+    Design("40 images, 20 positive", 40, 20),
+    Design("40 patients, 1 to 5 images, 20 sick", 40, 20, most=5),
+)
+FAMILY = Design("", 300, 100, most=3)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--simulations", type=int, default=2000, help="of each line; default %(default)s")
+    parser.add_argument("--redraws", type=int, default=1000, help="of each bootstrap; default %(default)s")
+    arguments = parser.parse_args()
+    start = time.process_time()
+    print(
+        f"{arguments.simulations} simulations a line, {arguments.redraws} redraws, tests at {LEVEL}, intervals of 95 %"
+    )
+    out_of_band = 0
+    for number, design in enumerate(DESIGNS):
+        random = np.random.default_rng(number)
+        chunks = [_two_models(design, random, arguments.redraws) for _ in range(0, arguments.simulations, TOGETHER)]
+        out_of_band += _report(design.name, chunks, design.gated)
+    for nulls in (LABELS, LABELS // 2):
+        random = np.random.default_rng(nulls)
+        chunks = [_family(nulls, random, arguments.redraws) for _ in range(arguments.simulations)]
+        name = f"{LABELS} labels of {FAMILY.patients} patients, {nulls} without difference"
+        out_of_band += _report(name, chunks, True)
+    print(f"\n{out_of_band} gated lines out of their bands; {time.process_time() - start:.0f} s of CPU time")
+    sys.exit(out_of_band > 0)
+
+
+def _two_models(design: Design, random: np.random.Generator, redraws: int) -> dict[str, np.ndarray]:
+    """Of each simulation, whether a test found a difference, and whether an interval held the truth."""
+    groups = _groups(design, random)
+    positive = (groups < design.sick) & (not design.mixed or random.random(len(groups)) < 0.5)
+    spread = np.array([1, design.spread])[:, None, None]
+    shift = ndtri(design.auc) * np.sqrt(1 + spread**2)
+    scores = _noise(groups, TOGETHER, random) * np.where(positive[:, None], spread, 1) + shift * positive[:, None]
+    if design.step:
+        scores = np.round(scores / design.step) * design.step
+    labels = np.repeat(positive[:, None], TOGETHER, axis=1)
+    patients = groups if design.most > 1 else None
+    seed = int(random.integers(2**32))
+
+    pair = compare_auc(labels, scores[0], scores[1], redraws, patients, seed)
+    stratified = compare_auc(labels, scores[0], scores[1], redraws, patients, seed, stratify=True)
+    single = bootstrap_auc(labels, scores[0], redraws, patients, seed)
+    left_out = leave_out_auc(labels, scores, patients)
+    ends = {
+        "difference, percentile": (pair.low, pair.high, 0),
+        "difference, BCa": (*bca_interval(pair.samples, pair.difference, left_out[:, 0] - left_out[:, 1]), 0),
+        "AUC, percentile": (single.low, single.high, design.auc),
+        "AUC, BCa": (*bca_interval(single.samples, single.auc, left_out[:, 0]), design.auc),
+    }
+    p_values = {
+        "bootstrap": pair.p_value,
+        "bootstrap, stratified": stratified.p_value,
+        "DeLong": [delong_test(positive, a, b, patients) for a, b in np.moveaxis(scores, 2, 0)],
+    }
+    if design.spread == 1:
+        right = (scores > shift / 2) == positive[:, None]
+        p_values["McNemar"] = [mcnemar_test(a, b, patients) for a, b in np.moveaxis(right, 2, 0)]
+    if design.step:  # rounding moves the AUC
+        ends = {name: end for name, end in ends.items() if name.startswith("difference")}
+    found = {name: np.asarray(p_value) <= LEVEL for name, p_value in p_values.items()}
+    return found | {name: (low <= truth) & (truth <= high) for name, (low, high, truth) in ends.items()}
+
+
+def _family(nulls: int, random: np.random.Generator, redraws: int) -> dict[str, np.ndarray]:
+    """Of one simulation of several labels: the share of the discoveries, or any, that are none, by each correction."""
+    groups = _groups(FAMILY, random)
+    sick = random.random((FAMILY.patients, LABELS)).argsort(axis=0) < FAMILY.sick
+    labels = sick[groups]
+    worse = np.where(np.arange(LABELS) < nulls, 0.8, 0.72)
+    shift = np.sqrt(2) * ndtri([np.full(LABELS, 0.8), worse])[:, None]
+    noise = (_noise(groups, LABELS, random) + _noise(groups, 1, random)) / np.sqrt(2)
+    scores, seed = noise + shift * labels, int(random.integers(2**32))
+    pair = compare_auc(labels, scores[0], scores[1], redraws, groups, seed)
+
+    found = {
+        "false among discoveries, Benjamini-Hochberg": benjamini_hochberg(pair.p_value) <= LEVEL,
+        "any false discovery, Holm": holm(pair.p_value) <= LEVEL,
+        "any false discovery, uncorrected": pair.p_value <= LEVEL,
+    }
+    shares = {
+        name: rejected[:nulls].sum() / max(1, rejected.sum()) if "among" in name else rejected[:nulls].any()
+        for name, rejected in found.items()
+    }
+    if nulls == LABELS:
+        shares["macro, bootstrap"] = paired_p_value(pair.samples.mean(axis=1), pair.difference.mean()) <= LEVEL
+    return {name: np.atleast_1d(share).astype(float) for name, share in shares.items()}
+
+
+def _groups(design: Design, random: np.random.Generator) -> np.ndarray:
+    return np.repeat(np.arange(design.patients), random.integers(1, design.most + 1, design.patients))
+
+
+def _noise(groups: np.ndarray, columns: int, random: np.random.Generator) -> np.ndarray:
+    """(2, N, columns) of SD 1: half of the variance is common to both models, half to the images of a patient."""
+    of_patients = random.normal(size=(3, groups.max() + 1, columns))[:, groups]
+    each = (of_patients + random.normal(size=of_patients.shape)) / 2
+    return each[:2] + each[2]
+
+
+def _report(name: str, chunks: list[dict[str, np.ndarray]], gated: bool) -> int:
+    """Print a line per test and interval; how many are out of their bands."""
+    print(f"\n{name}")
+    out_of_band = 0
+    for line in chunks[0]:
+        values = np.concatenate([chunk[line] for chunk in chunks])
+        interval = line.endswith(("percentile", "BCa"))
+        low, high = binom.ppf([0.005, 0.995], len(values), 1 - LEVEL if interval else LEVEL) / len(values)
+        if "McNemar" in line or "discover" in line:
+            low = 0
+        inside = low <= values.mean() <= high
+        counts = gated and not interval and "uncorrected" not in line
+        out_of_band += counts and not inside
+        verdict = f"{'in' if inside else 'OUT' if counts else 'out'}{'' if counts else ', not gated'}"
+        print(f"  {line:<45} {values.mean():.4f}   {low:.4f} to {high:.4f}   {verdict}", flush=True)
+    return out_of_band
+
+
+if __name__ == "__main__":
+    main()
