@@ -205,8 +205,8 @@ def read_table(path: str | os.PathLike, text: Sequence[str] = ()) -> pd.DataFram
 
     Raises:
         FileNotFoundError: when it is absent.
-        ValueError: when it is not a CSV with a header, two columns have one name, or the rows have more fields than the
-            header; all name the file.
+        ValueError: when it is not a CSV with a header and commas, two columns have one name, or rows have more fields
+            than the header; all name the file.
     """
     import pandas as pd
 
@@ -215,6 +215,11 @@ def read_table(path: str | os.PathLike, text: Sequence[str] = ()) -> pd.DataFram
         if len(twice := header[header.duplicated()]):
             raise ValueError(f"{path}: two columns are called {twice.iloc[0]!r}; keep one of them")
         columns = pd.read_csv(path, nrows=0, encoding="utf-8-sig").columns
+        for separator, name in ((";", "semicolons"), ("\t", "tabs")):
+            if len(columns) == 1 and separator in columns[0]:
+                raise ValueError(
+                    f"{path}: has {name} between its cells; write it with commas, and numbers with a decimal point"
+                )
         missing = {column: [] if column in text else ["", "NA", "NaN", "nan"] for column in columns}
         table = pd.read_csv(
             path,

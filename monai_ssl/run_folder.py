@@ -16,7 +16,6 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import logging
-import math
 import os
 import platform
 import sys
@@ -27,6 +26,7 @@ from typing import Any
 import ignite.distributed as idist
 
 from monai_ssl.files import lock_folder, write_json
+from monai_ssl.metrics.thresholds import read_thresholds
 from monai_ssl.processes import agree, leave
 from monai_ssl.stop_on_signal import StopOnSignal
 
@@ -217,10 +217,9 @@ def recorded_thresholds(model: str | os.PathLike) -> dict[str, float]:
             logger.warning("%s: no thresholds.json beside it, so what needs a threshold stays empty", model)
         return {}
     try:
-        recorded = json.loads(path.read_text(encoding="utf-8"))["thresholds"]
-        return {str(name): math.nan if value is None else float(value) for name, value in recorded.items()}
-    except (UnicodeDecodeError, AttributeError, KeyError, TypeError, ValueError) as error:
-        logger.error("%s: not the thresholds of a run (%s); restore or remove it", path, error)
+        return read_thresholds(path)
+    except ValueError as error:
+        logger.error("%s", error)
         raise SystemExit(2) from error
 
 

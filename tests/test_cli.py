@@ -264,12 +264,15 @@ def test_other_commands_hand_over_what_was_given(tmp_path, monkeypatch):
 
     def compare_runs(*args, **given):
         calls.append((args, given))
-        return tmp_path / "report.html"
+        (tmp_path / "r").mkdir()
+        (tmp_path / "r/report.json").write_text('{"summary": ["a and b are alike."]}')
+        return tmp_path / "r/report.html"
 
     monkeypatch.setattr("monai_ssl.report.compare_runs", compare_runs, raising=False)
     result = run("compare", tmp_path / "a", tmp_path / "b", "--output", tmp_path / "r", "--redraws", 50)
-    assert calls[1] == (([tmp_path / "a", tmp_path / "b"], tmp_path / "r"), {"redraws": 50})
-    assert "report.html" in result.stdout
+    assert calls[1] == (([str(tmp_path / "a"), str(tmp_path / "b")], tmp_path / "r"), {"redraws": 50})
+    folder = tmp_path / "r"
+    assert result.stdout == f"a and b are alike.\nreport: {folder / 'report.html'}\nalso: {folder / 'report.json'}\n"
 
 
 def test_module_runs_and_help_loads_nothing_heavy():

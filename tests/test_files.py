@@ -80,6 +80,13 @@ def test_two_columns_of_one_name_are_refused(tmp_path):
         read_table(tmp_path / "t.csv")
 
 
+@pytest.mark.parametrize(("separator", "name"), [(";", "semicolons"), ("\t", "tabs")])
+def test_other_separators_are_refused(tmp_path, separator, name):
+    (tmp_path / "t.csv").write_text(f"\ufeffid{separator}value\na{separator}0,5\n", encoding="utf-8")
+    with pytest.raises(ValueError, match=rf"t\.csv: has {name} between its cells; write it with commas"):
+        read_table(tmp_path / "t.csv")
+
+
 @pytest.mark.parametrize(("rows", "last"), [("a,1,0\n", "0"), ("a,1,\nb,1,\n", ""), ("a,1,x,y\nb,0,x,z\n", "y")])
 def test_more_fields_than_the_header_has_are_refused(tmp_path, rows, last):
     (tmp_path / "t.csv").write_text("id,value\n" + rows)

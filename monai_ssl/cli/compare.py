@@ -13,6 +13,9 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+import textwrap
 from pathlib import Path
 from typing import Annotated
 
@@ -20,9 +23,18 @@ import typer
 
 from monai_ssl.cli.application import given
 
+_READABLE = 100  # columns; longer lines are hard to follow
+
 
 def compare_command(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN_A RUN_B [...]", help="Run folders with predictions.csv.")],
+    runs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="RUN",
+            help="Run folder or predictions.csv: PATH, MODEL=PATH to name it, or MODEL@DATASET=PATH with several data "
+            "sets.",
+        ),
+    ],
     output: Annotated[Path, typer.Option(help="Folder for report.html, comparison.csv and report.json.")],
     redraws: Annotated[int | None, typer.Option(help="Bootstrap redraws.", show_default="1000", metavar="N")] = None,
     seed: Annotated[int | None, typer.Option(help="Of the redraws.", show_default="0", metavar="N")] = None,
@@ -32,5 +44,17 @@ def compare_command(
     """Compare runs on the test set with paired statistics, and write a report."""
     from monai_ssl.report import compare_runs
 
+    before = _files(output)
     report = compare_runs(runs, output, **given(redraws=redraws, seed=seed, store=store, pretraining=pretraining))
+    width = min(shutil.get_terminal_size().columns, _READABLE)
+    for sentence in json.loads(report.with_name("report.json").read_text(encoding="utf-8"))["summary"]:
+        typer.echo(textwrap.fill(sentence, width))
     typer.echo(f"report: {report}")
+    also = [str(path) for path, state in _files(output).items() if path != report and before.get(path) != state]
+    typer.echo(f"also: {', '.join(also)}")
+
+
+def _files(folder: Path) -> dict[Path, tuple[int, int]]:
+    """The files of a folder, with what changes when one is replaced."""
+    found = [path for path in sorted(folder.rglob("*")) if path.is_file() and not path.name.startswith(".")]
+    return {path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in found}

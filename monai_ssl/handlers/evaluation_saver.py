@@ -39,9 +39,10 @@ class EvaluationSaver:
     """
     Write `evaluation.csv` beside `predictions.csv`, from what is in it, and log its main figures.
 
-    A training run also chooses its thresholds here, from its validation rows, and writes them as `thresholds.json`,
-    which :py:func:`monai_ssl.run_folder.recorded_thresholds` reads. Attach after
-    :py:class:`monai_ssl.handlers.PredictionSaver`, to the same evaluator.
+    A training run also chooses its thresholds here, from its validation rows. They are written as `thresholds.json`,
+    which :py:func:`monai_ssl.run_folder.recorded_thresholds` reads; those that were given too, so that the predictions
+    on another data set are compared at them. Attach after :py:class:`monai_ssl.handlers.PredictionSaver`, to the same
+    evaluator.
 
     Predictions that cannot be evaluated, such as those of a model that diverged, end the process with code 2.
 
@@ -70,23 +71,25 @@ class EvaluationSaver:
 
     def _write(self) -> None:
         table = read_table(self.predictions, text=("image", "patient", "split"))
-        thresholds = self.thresholds
-        if thresholds is None:
-            thresholds = validation_thresholds(table)
-            self._write_thresholds(thresholds)
+        thresholds = validation_thresholds(table) if self.thresholds is None else self.thresholds
+        self._write_thresholds(thresholds)
         evaluation = evaluate_predictions(table, thresholds, self.task)
         write_table(self.predictions.with_name("evaluation.csv"), evaluation)
         for _, rows in evaluation.groupby("split", sort=False):
             logger.info("%s", _in_words(rows))
 
     def _write_thresholds(self, thresholds: Mapping[str, float]) -> None:
+        file = self.predictions.with_name("thresholds.json")
+        if not thresholds:  # of a model without record; a file of an earlier one would pass for it
+            file.unlink(missing_ok=True)
+            return
         content = {
             "task": self.task,
             "split": "val",
             "rule": "highest Youden index; positive when score >= threshold",
             "thresholds": {name: value if np.isfinite(value) else None for name, value in thresholds.items()},
         }
-        write_json(self.predictions.with_name("thresholds.json"), content)
+        write_json(file, content)
 
 
 def _in_words(rows: pd.DataFrame) -> str:

@@ -13,12 +13,17 @@
 
 from __future__ import annotations
 
+import json
+import math
+import os
+from pathlib import Path
+
 import numpy as np
 import numpy.typing as npt
 
 from monai_ssl.metrics.auc import check_predictions, one_class
 
-__all__ = ["youden_thresholds"]
+__all__ = ["read_thresholds", "youden_thresholds"]
 
 
 def youden_thresholds(labels: npt.ArrayLike, scores: npt.ArrayLike) -> np.ndarray:
@@ -51,6 +56,26 @@ def youden_thresholds(labels: npt.ArrayLike, scores: npt.ArrayLike) -> np.ndarra
         known = np.isfinite(truth[:, column])
         thresholds[column] = _best_threshold(truth[known, column] == 1, values[known, column].astype(np.float64))
     return thresholds
+
+
+def read_thresholds(path: str | os.PathLike) -> dict[str, float]:
+    """
+    Read `thresholds.json`, as a run writes it.
+
+    Args:
+        path: of the file.
+
+    Returns:
+        The threshold of each label, NaN where validation lacked a class.
+
+    Raises:
+        ValueError: when it is anything else.
+    """
+    try:
+        recorded = json.loads(Path(path).read_text(encoding="utf-8"))["thresholds"]
+        return {str(name): math.nan if value is None else float(value) for name, value in recorded.items()}
+    except (UnicodeDecodeError, AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path}: not the thresholds of a run ({error}); restore or remove it") from error
 
 
 def _best_threshold(positive: np.ndarray, scores: np.ndarray) -> float:

@@ -66,7 +66,7 @@ def compare_runs(
     Example:
         >>> compare_runs(["runs/swav", "runs/scratch"], "report", store="slices")  # doctest: +SKIP
     """
-    read = read_runs(runs)
+    read = read_runs(runs, split)
     before = None if pretraining is None else read_run(pretraining, "pre-training", predictions=False)
     slices = None if store is None else SliceStore.open(store)
     result = redraw_models(

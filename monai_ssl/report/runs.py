@@ -16,8 +16,8 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePath, PureWindowsPath
 from typing import Any
 
@@ -25,10 +25,15 @@ import pandas as pd
 
 from monai_ssl.data import SliceStore
 from monai_ssl.files import read_table
+from monai_ssl.metrics.prediction_table import label_names, own_thresholds
+from monai_ssl.metrics.thresholds import read_thresholds
+from monai_ssl.report.arguments import run_arguments
+from monai_ssl.report.comparable import run_problems, tell_of_runs
+from monai_ssl.report.other_files import other_file, other_folder, other_table
 from monai_ssl.visualize import read_metrics, typical_volume
 from monai_ssl.visualize.reduction_tables import replaced_slices
 
-__all__ = ["Run", "find_dropped", "read_run", "read_runs", "run_names", "without_folders"]
+__all__ = ["Run", "find_dropped", "read_run", "read_runs", "without_folders"]
 
 _logger = logging.getLogger(__name__)
 
@@ -39,13 +44,16 @@ class Run:
     One run, under the name that the report gives it.
 
     Attributes:
-        name: unique in the report.
+        name: of the model in the report; unique in its data set.
         predictions: the table `predictions.csv`; None for a pre-training run.
         metrics: a row per line of `metrics.jsonl`; empty without one.
         settings: as recorded, paths shortened; empty without `settings.json`.
         versions: of the packages that ran it.
         finished: None when not recorded.
         dataset_dir: as recorded, for finding the data; it may name people, so it stays out of the report.
+        data_set: that the predictions are of; "" where only one is compared.
+        thresholds: by label, of `thresholds.json`; where there is none :py:func:`read_runs` takes those that the `val`
+            rows give; None without both.
     """
 
     name: str
@@ -55,24 +63,36 @@ class Run:
     versions: dict[str, str]
     finished: bool | None
     dataset_dir: str | None = None
+    data_set: str = ""
+    thresholds: dict[str, float] | None = None
 
 
-def read_runs(paths: Sequence[str | os.PathLike]) -> list[Run]:
+def read_runs(arguments: Sequence[str | os.PathLike], split: str = "test") -> list[Run]:
     """
-    Read run folders, or `predictions.csv` files, with the names that tell them apart.
+    Read run folders, or `predictions.csv` files, and check that those of one data set can be compared.
+
+    Args:
+        arguments: `PATH`, `MODEL=PATH` or `MODEL@DATASET=PATH`, see
+            :py:func:`monai_ssl.report.arguments.run_arguments`.
+        split: of the rows to compare.
 
     Raises:
-        ValueError: naming every path that cannot be used, and why.
+        ValueError: naming every path that cannot be used and everything that keeps the runs from being compared.
     """
-    problems, runs = [], []
-    for name, path in zip(run_names(paths), paths, strict=True):
+    if not arguments:
+        raise ValueError("no runs to compare")
+    named, problems = run_arguments(arguments)
+    runs = []
+    for path, name, data_set in named:
         try:
-            runs.append(read_run(path, name))
+            runs.append(replace(read_run(path, name), data_set=data_set))
         except (OSError, ValueError) as error:
             problems.append(str(error))
-    if problems or not runs:
-        raise ValueError("no runs to compare" if not problems else "cannot read the runs:\n  " + "\n  ".join(problems))
-    return runs
+    problems += run_problems(runs, split)
+    if problems:
+        raise ValueError("the runs cannot be compared:\n  " + "\n  ".join(problems))
+    tell_of_runs(runs, split)
+    return [run if run.thresholds is not None else replace(run, thresholds=_chosen(run.predictions)) for run in runs]
 
 
 def read_run(path: str | os.PathLike, name: str, predictions: bool = True) -> Run:
@@ -92,12 +112,7 @@ def read_run(path: str | os.PathLike, name: str, predictions: bool = True) -> Ru
     if not path.exists():
         raise FileNotFoundError(f"{path}: does not exist; give a run folder or a predictions.csv")
     folder = path if path.is_dir() else path.parent
-    table = None
-    if predictions:
-        file = path / "predictions.csv" if path.is_dir() else path
-        if not file.is_file():
-            raise FileNotFoundError(f"{file}: missing; has the run finished? its last step writes the predictions")
-        table = read_table(file, text=("image", "patient", "split"))
+    table = _read_predictions(path) if predictions else None
     metrics = folder / "metrics.jsonl"
     record = _read_settings(folder / "settings.json")
     settings, finished = record.get("settings", {}), record.get("finished_epochs")
@@ -109,30 +124,8 @@ def read_run(path: str | os.PathLike, name: str, predictions: bool = True) -> Ru
         versions={str(package): str(version) for package, version in record.get("versions", {}).items()},
         finished=None if not settings else finished is not None and finished >= settings.get("max_epochs", finished),
         dataset_dir=value if isinstance(value := settings.get("dataset_dir"), str) and value else None,
+        thresholds=_recorded_thresholds(path if path.is_file() else folder / "predictions.csv"),
     )
-
-
-def run_names(paths: Iterable[str | os.PathLike]) -> list[str]:
-    """
-    A short name per path: the folder's; with its parent's where two are alike; numbered where that is alike too.
-
-    Example:
-        >>> run_names(["runs/swav", "runs/scratch/predictions.csv", "other.csv"])
-        ['swav', 'scratch', 'other']
-        >>> run_names(["a/run", "b/run", "b/run"])
-        ['a/run', 'b/run', 'b/run (2)']
-    """
-    parts = []
-    for path in map(Path, paths):
-        path = Path(os.path.abspath(path))
-        path = (
-            path.parent if path.name == "predictions.csv" else path.with_suffix("") if path.suffix == ".csv" else path
-        )
-        parts.append(path.parts)
-    names = [own[-1] for own in parts]
-    alike = {name for name in names if names.count(name) > 1}
-    names = ["/".join(own[-2:]) if own[-1] in alike else own[-1] for own in parts]
-    return [name if (n := names[:i].count(name)) == 0 else f"{name} ({n + 1})" for i, name in enumerate(names)]
 
 
 def find_dropped(store: SliceStore, runs: Sequence[Run]) -> tuple[SliceStore | None, str | None]:
@@ -186,6 +179,28 @@ def without_folders(value: Any) -> Any:
             if kind(value).is_absolute() and len(kind(value).parts) > 3:
                 return "/".join(("...", *kind(value).parts[-2:]))
     return value
+
+
+def _read_predictions(path: Path) -> pd.DataFrame:
+    file = path / "predictions.csv" if path.is_dir() else path
+    if not file.is_file():
+        raise FileNotFoundError(other_folder(path))
+    if problem := other_file(file):
+        raise ValueError(problem)
+    table = read_table(file, text=("image", "patient", "split"))
+    if problem := other_table(file, list(map(str, table.columns))):
+        raise ValueError(problem)
+    return table
+
+
+def _recorded_thresholds(predictions: Path) -> dict[str, float] | None:
+    # Of other files in a run folder it is not known whether they are of its model.
+    file = predictions.with_name("thresholds.json")
+    return read_thresholds(file) if predictions.name == "predictions.csv" and file.is_file() else None
+
+
+def _chosen(table: pd.DataFrame | None) -> dict[str, float] | None:
+    return None if table is None else own_thresholds(table, label_names(table))
 
 
 def _unlike(store: SliceStore, other: SliceStore, dropped: pd.DataFrame) -> str | None:

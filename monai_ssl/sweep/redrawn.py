@@ -63,7 +63,7 @@ def run_auc(folder: Path) -> float:
         folder: of the run.
     """
     try:
-        return _mean_auc(align_predictions({folder.name: _read(folder)}))[0]
+        return _mean_auc(align_predictions({folder.name: _read(folder)}, allow_constant=True))[0]
     except (OSError, ValueError) as error:
         logger.warning("%s: %s", folder, error)
         return float("nan")
@@ -97,14 +97,17 @@ def redraw_sweep(plan: SweepPlan, reasons: dict[str, str], redraws: int, seed: i
                 continue
             try:
                 table = _read(run.folder)
-                align_predictions({scenario.name: table})
+                align_predictions({scenario.name: table}, allow_constant=True)
             except (OSError, ValueError) as error:
                 reasons[scenario.name] = " ".join(str(error).split())
                 continue
             tables[number] = table
         if not tables:
             continue
-        data = align_predictions({plan.scenarios[number].name: table for number, table in tables.items()})
+        # A scenario that learnt nothing counts with its 0.5: to leave it out would flatter the mean.
+        data = align_predictions(
+            {plan.scenarios[number].name: table for number, table in tables.items()}, allow_constant=True
+        )
         members = list(tables)
         done[members, fold] = True
         auc[members, fold] = _mean_auc(data)

@@ -60,6 +60,9 @@ def test_a_run_writes_its_thresholds_and_another_set_is_judged_by_them(tmp_path,
     external = table.assign(a_score=1 - table["a_score"])
     rows = _evaluate(tmp_path / "external", external, thresholds=thresholds)
     assert rows.loc[rows["label"] == "a", "threshold"].tolist() == [thresholds["a"]] * 2
+    assert recorded_thresholds(tmp_path / "external/model.pt") == thresholds
+    with pytest.warns(UserWarning, match="one class only"):
+        _evaluate(tmp_path / "external", external.assign(a_true=1), thresholds={})
     assert not (tmp_path / "external/thresholds.json").exists()
 
 

@@ -16,7 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from monai_ssl.report.runs import read_run, read_runs, run_names, without_folders
+from monai_ssl.report.arguments import run_names
+from monai_ssl.report.runs import read_run, read_runs, without_folders
 
 
 def test_names_are_short_and_unique() -> None:
@@ -58,7 +59,7 @@ def test_all_unreadable_runs_are_named(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
     (tmp_path / "broken" / "predictions.csv").write_text("image,split,x_true,x_score\n1,test,1,0.5\n")
     (tmp_path / "broken" / "settings.json").write_text("{")
-    with pytest.raises(ValueError, match="cannot read the runs") as caught:
+    with pytest.raises(ValueError, match="the runs cannot be compared") as caught:
         read_runs([tmp_path / "absent", tmp_path / "empty", tmp_path / "broken"])
     text = str(caught.value)
     assert "absent: does not exist" in text
