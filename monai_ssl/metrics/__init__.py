@@ -28,6 +28,7 @@ from monai_ssl.metrics.predictions import AlignedPredictions, align_predictions
 from monai_ssl.metrics.probe_auc import knn_auc, linear_auc
 from monai_ssl.metrics.redraws import redraw_counts
 from monai_ssl.metrics.roc import RocBand, roc_bands
+from monai_ssl.metrics.spread import Spread, spread
 from monai_ssl.metrics.thresholds import youden_thresholds
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ __all__ = [
     "MeanLoss",
     "ModelRedraws",
     "RocBand",
+    "Spread",
     "align_predictions",
     "bca_interval",
     "benjamini_hochberg",
@@ -66,6 +68,7 @@ __all__ = [
     "reliability_curve",
     "roc_auc",
     "roc_bands",
+    "spread",
     "validation_thresholds",
     "youden_thresholds",
 ]

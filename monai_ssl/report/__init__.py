@@ -15,5 +15,6 @@ from __future__ import annotations
 
 from monai_ssl.report.build import build_report, compare_runs
 from monai_ssl.report.reduction import build_reduction_report
+from monai_ssl.report.sweep import build_sweep_report
 
-__all__ = ["build_reduction_report", "build_report", "compare_runs"]
+__all__ = ["build_reduction_report", "build_report", "build_sweep_report", "compare_runs"]

@@ -9,11 +9,12 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""One self-contained page from a template: no script, nothing fetched; figures stand in it as SVG, slices as JPEG."""
+"""One self-contained page from a template: nothing fetched, no script but for sorting; figures stand in it as SVG."""
 
 from __future__ import annotations
 
 import base64
+import hashlib
 import io
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -32,7 +33,7 @@ from monai_ssl.visualize.figures import GRID, INK, MODEL_COLORS, SOFT
 __all__ = ["Picture", "embed_figure", "embed_image", "render", "setting_rows"]
 
 # style.css.j2 sets these variables, for bright and for dark.
-_VARIABLES = {INK: "var(--ink)", SOFT: "var(--dim)", GRID: "var(--line)"} | {
+_VARIABLES = {INK: "var(--ink)", SOFT: "var(--dim)", GRID: "var(--line)", "#ffffff": "var(--card)"} | {
     color: f"var(--model-{position})" for position, color in enumerate(MODEL_COLORS)
 }
 
@@ -74,13 +75,14 @@ def embed_image(image: np.ndarray) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
-def render(template: str, filters: Mapping[str, Callable], **values: Any) -> str:
+def render(template: str, filters: Mapping[str, Callable], *, sortable: bool = False, **values: Any) -> str:
     """
     Fill in a template of this folder; text is escaped, and a value that is not given is an error.
 
     Args:
         template: its name.
         filters: functions that it uses, by name.
+        sortable: whether its tables of class "sortable" get buttons; the page then allows that one script, by hash.
         values: what it shows.
 
     Returns:
@@ -94,6 +96,9 @@ def render(template: str, filters: Mapping[str, Callable], **values: Any) -> str
         lstrip_blocks=True,
     )
     environment.filters |= filters
+    script = environment.get_template("sort.js.j2").render() if sortable else ""
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
+    values |= {"script": Markup(script), "script_hash": f"sha256-{digest}"}
     return environment.get_template(template).render(**values)
 
 

@@ -17,6 +17,7 @@ import logging
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -41,6 +42,7 @@ class Redrawn:
     done: np.ndarray  # (S, F)
     samples: np.ndarray  # (R, S, F)
     unit: str
+    tested: list[dict[str, Any]]  # of each fold that any scenario has done: fold, images, patients, labels
 
     def scenario_samples(self) -> np.ndarray:
         """(R, S): the mean over the folds that have an AUC; NaN where the redraw of one of them has none."""
@@ -85,7 +87,7 @@ def redraw_sweep(plan: SweepPlan, reasons: dict[str, str], redraws: int, seed: i
     runs = [plan.all_runs[scenario.name] for scenario in plan.scenarios]
     shape = (len(runs), len(runs[0]))
     auc, done, samples = np.full(shape, np.nan), np.zeros(shape, bool), np.full((redraws, *shape), np.nan)
-    units = set()
+    units, tested = set(), []
     for fold in range(shape[1]):
         tables = {}
         for number, scenario in enumerate(plan.scenarios):
@@ -113,7 +115,8 @@ def redraw_sweep(plan: SweepPlan, reasons: dict[str, str], redraws: int, seed: i
         auc[members, fold] = _mean_auc(data)
         samples[:, members, fold] = _redraw_fold(data, redraws, seed + fold, runs[members[0]][fold].folder.name)
         units.add(data.unit)
-    return Redrawn(auc, done, samples, " and ".join(sorted(units)))
+        tested.append({"fold": runs[0][fold].folder.name, **_tested(data)})
+    return Redrawn(auc, done, samples, " and ".join(sorted(units)), tested)
 
 
 def _redraw_fold(data: AlignedPredictions, redraws: int, seed: int, name: str) -> np.ndarray:
@@ -128,6 +131,19 @@ def _redraw_fold(data: AlignedPredictions, redraws: int, seed: int, name: str) -
         logger.warning("%s: no interval: %s", name, error)
         return np.full((redraws, len(data.models)), np.nan)
     return samples.mean(axis=2)
+
+
+def _tested(data: AlignedPredictions) -> dict[str, Any]:
+    """How much a fold tests on: every number of it rests on that."""
+    known = {label: data.truth[:, column] for column, label in enumerate(data.labels)}
+    return {
+        "images": len(data.images),
+        "patients": None if data.patients is None else len(set(data.patients)),
+        "labels": {
+            label: {"positives": int((truth == 1).sum()), "negatives": int((truth == 0).sum())}
+            for label, truth in known.items()
+        },
+    }
 
 
 def _mean_auc(data: AlignedPredictions) -> np.ndarray:

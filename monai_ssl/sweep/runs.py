@@ -16,6 +16,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -29,6 +30,8 @@ __all__ = ["SweepRun"]
 
 # What a run is started with, before its arguments.
 PROGRAM = (sys.executable, "-m", "monai.bundle", "run")
+# Of the line that a run of ours writes before it trains; no file in its folder has these numbers.
+_TRAINED_ON = re.compile(r" train: \d+ images of (\d+) patients;")
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,21 @@ class SweepRun:
         """Whether it is trained for all epochs, and its predictions are there."""
         epochs, wanted = finished_epochs(self.folder), self.settings.get("max_epochs")
         return epochs is not None and (not isinstance(wanted, int) or epochs >= wanted)
+
+    def training_patients(self) -> int | None:
+        """The patients that it was trained on, as its log tells; None where it does not."""
+        try:
+            told = _TRAINED_ON.findall(self.log.read_text(encoding="utf-8", errors="replace"))
+        except OSError:
+            return None
+        return int(told[-1]) if told else None
+
+    def versions(self) -> dict[str, str]:
+        """Of the packages that trained it; empty where they are not recorded."""
+        try:
+            return dict(json.loads((self.folder / "settings.json").read_text(encoding="utf-8")).get("versions", {}))
+        except (OSError, ValueError):
+            return {}
 
     def held_by(self) -> dict[str, Any] | None:
         """The process that has the run, `process` and `slot`, where an earlier sweep left one; else None."""

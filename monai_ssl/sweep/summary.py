@@ -13,7 +13,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,10 +21,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from monai_ssl.files import write_json, write_table
-from monai_ssl.metrics.intervals import percentile_interval
+from monai_ssl.files import atomic_path, write_json, write_table
+from monai_ssl.metrics.intervals import deviation, percentile_interval
+from monai_ssl.metrics.spread import spread
+from monai_ssl.sweep.learning_curve import learning_curve
 from monai_ssl.sweep.plan import SweepPlan
-from monai_ssl.sweep.redrawn import redraw_sweep
+from monai_ssl.sweep.redrawn import Redrawn, redraw_sweep
 
 __all__ = ["SweepSummary", "summarise_sweep"]
 
@@ -36,25 +38,39 @@ class SweepSummary:
 
     Attributes:
         scenarios: a row per scenario: `scenario`, its axes and settings, `status` (complete, partial, not run),
-            `reason`, `folds_done`, `folds`, `auc`, `sd_over_folds`, `low`, `high`, `left_out`.
-        totals: `auc`, `sd_over_scenarios`, `low`, `high`, `left_out` over the complete scenarios, how many those are,
-            the same by each axis, and what is missing. Plain values, None where there is no number.
+            `reason`, `folds_done`, `folds`, `auc`, `sd` (over redraws), `sd_over_folds`, `low`, `high`, `left_out`.
+        totals: over the complete scenarios: `auc`, its interval `low` and `high`, `sd_over_redraws`,
+            `sd_over_scenarios`, `mixed_over_scenarios_and_redraws` (see :py:class:`monai_ssl.metrics.spread.Spread`);
+            the same `by` each axis and `over_folds`; `learning_curve`; what was `tested`, what is `missing`, and the
+            `settings` and `versions`. Plain values, None where there is no number.
+        folders: whose names the page does not tell.
     """
 
     scenarios: pd.DataFrame
     totals: dict[str, Any]
+    folders: tuple[str, ...] = ()
 
     def write(self, folder: Path) -> list[Path]:
-        """Write `scenarios.csv`, `summary.json` and, where there is any AUC, `scenarios.png` into a folder."""
-        from monai_ssl.visualize import scenario_figure
+        """
+        Write `scenarios.csv`, `summary.json` and `sweep.html`, replacing earlier ones.
 
-        files = [folder / "scenarios.csv", folder / "summary.json"]
+        Where there is any AUC, also `scenarios.png` and `scenarios.svg`; where the size of the training set varies,
+        `learning_curve.svg`.
+        """
+        from monai_ssl.report.sweep import build_sweep_report, sweep_figures
+        from monai_ssl.visualize import save_svg
+
+        files = [folder / "scenarios.csv", folder / "summary.json", folder / "sweep.html"]
         write_table(files[0], self.scenarios)
         write_json(files[1], self.totals)
-        if self.scenarios["auc"].notna().any():
-            files.append(folder / "scenarios.png")
-            axes = list(self.totals["by"])
-            scenario_figure(self.scenarios, axes[0] if axes else None).savefig(files[-1], dpi=150, facecolor="white")
+        with atomic_path(files[2]) as partial:
+            partial.write_text(build_sweep_report(self.scenarios, self.totals, self.folders), encoding="utf-8")
+        for name, figure in sweep_figures(self.scenarios, self.totals).items():
+            if name == "scenarios":
+                files.append(folder / "scenarios.png")
+                figure.savefig(files[-1], dpi=150, facecolor="white")
+            files.append(folder / f"{name}.svg")
+            save_svg(figure, files[-1])
         return files
 
 
@@ -81,7 +97,34 @@ def summarise_sweep(
     known = dict(plan.not_run) | dict(reasons or {})
     redrawn = redraw_sweep(plan, known, redraws, seed)
     values, samples = redrawn.scenario_auc(), redrawn.scenario_samples()
+    table = _table(plan, known, redrawn)
+    usable = ((table["status"] == "complete") & table["auc"].notna()).to_numpy()
+    totals = _statistics(values, samples, usable) | {
+        "of_scenarios": len(table),
+        "folds": redrawn.done.shape[1],
+        "redraws": redraws,
+        "seed": seed,
+        "unit": redrawn.unit,
+        "tested": redrawn.tested,
+        "by": {
+            axis: {
+                label: _statistics(values, samples, usable & (table[axis] == label).to_numpy())
+                for label in table[axis].dropna().unique()
+            }
+            for axis in dict.fromkeys(axis for scenario in plan.scenarios for axis in scenario.axes)
+        },
+        "over_folds": _over_folds(redrawn, usable, plan),
+        "learning_curve": learning_curve(plan, values, samples, usable),
+        "missing": dict(table.loc[table["status"] != "complete", ["scenario", "reason"]].to_numpy().tolist()),
+        **_origin(plan),
+    }
+    return SweepSummary(table, _plain(totals), _folders(plan))
+
+
+def _table(plan: SweepPlan, known: Mapping[str, str], redrawn: Redrawn) -> pd.DataFrame:
+    values, samples = redrawn.scenario_auc(), redrawn.scenario_samples()
     low, high = percentile_interval(samples)
+    sd, sd_over_folds = deviation(samples), deviation(redrawn.auc.T)
     rows = []
     for number, scenario in enumerate(plan.scenarios):
         done, folds = int(redrawn.done[number].sum()), redrawn.done.shape[1]
@@ -96,53 +139,66 @@ def summarise_sweep(
                 "folds_done": done,
                 "folds": folds,
                 "auc": values[number],
-                "sd_over_folds": _sd(redrawn.auc[number]),
+                "sd": sd[number],
+                "sd_over_folds": sd_over_folds[number],
                 "low": low[number],
                 "high": high[number],
                 "left_out": int(np.isnan(samples[:, number]).sum()) if done else None,
             }
         )
-    table = pd.DataFrame(rows).astype({"left_out": "Int64"})
-    axes = dict.fromkeys(axis for scenario in plan.scenarios for axis in scenario.axes)
-    usable = ((table["status"] == "complete") & table["auc"].notna()).to_numpy()
-    totals = _statistics(values, samples, usable) | {
-        "of_scenarios": len(table),
-        "folds": redrawn.done.shape[1],
-        "redraws": redraws,
-        "seed": seed,
-        "unit": redrawn.unit,
-        "by": {
-            axis: {
-                label: _statistics(values, samples, usable & (table[axis] == label).to_numpy())
-                for label in table[axis].dropna().unique()
-            }
-            for axis in axes
-        },
-        "missing": {row["scenario"]: row["reason"] for row in rows if row["status"] != "complete"},
-    }
-    return SweepSummary(table, totals)
+    return pd.DataFrame(rows).astype({"left_out": "Int64"})
 
 
-def _statistics(values: np.ndarray, samples: np.ndarray, members: np.ndarray) -> dict[str, Any]:
-    """Over the scenarios chosen: mean and SD, and the interval of the mean from the redraws that they share."""
+def _statistics(
+    values: np.ndarray, samples: np.ndarray, members: np.ndarray, over: str = "scenarios"
+) -> dict[str, Any]:
+    """Over the scenarios (or folds) chosen: mean and SD, the interval of the mean, and both sources of spread mixed."""
+    names = ("auc", f"sd_over_{over}", "low", "high", "sd_over_redraws", "left_out", f"mixed_over_{over}_and_redraws")
     if not members.any():
-        return dict.fromkeys(("auc", "sd_over_scenarios", "low", "high", "left_out")) | {"scenarios": 0}
-    mean = samples[:, members].mean(axis=1)
-    low, high = percentile_interval(mean)
+        return dict.fromkeys(names) | {over: 0}
+    found = spread(values[members], samples[:, members])
+    several = int(members.sum()) > 1
+    mixed = {"sd": found.sd_mixed, "low": found.low_mixed, "high": found.high_mixed} if several else None
+    numbers = (found.mean, found.sd_between, found.low, found.high, found.sd_over_redraws, found.left_out, mixed)
+    return dict(zip(names, numbers, strict=True)) | {over: int(members.sum())}
+
+
+def _over_folds(redrawn: Redrawn, usable: np.ndarray, plan: SweepPlan) -> dict[str, Any] | None:
+    """Of the mean over the complete scenarios: over the folds, and in each; None for one split."""
+    if plan.folds is None or not usable.any():
+        return None
+    auc, samples = redrawn.auc[usable], redrawn.samples[:, usable]
+    # A label that lacks a class in a fold lacks it for all scenarios.
+    defined = np.isfinite(auc).all(axis=0)
+    every = np.full(len(auc), True)
+    each = [
+        {"fold": fold, **_statistics(auc[:, number], samples[:, :, number], every & defined[number])}
+        for number, fold in enumerate(test["fold"] for test in redrawn.tested)
+    ]
+    return _statistics(auc.mean(axis=0), samples.mean(axis=1), defined, "folds") | {"each": each}
+
+
+def _origin(plan: SweepPlan) -> dict[str, Any]:
+    """Settings of every run, files that define them, and the packages that trained; folders cut."""
+    from monai_ssl.report.runs import without_folders
+
+    found: dict[str, set[str]] = {}
+    for run in plan.runs:
+        for package, version in run.versions().items():
+            found.setdefault(package, set()).add(version)
     return {
-        "auc": _plain(values[members].mean()),
-        "sd_over_scenarios": _plain(_sd(values[members])),
-        "low": _plain(low),
-        "high": _plain(high),
-        "left_out": int(np.isnan(mean).sum()),
-        "scenarios": int(members.sum()),
+        "settings": without_folders(plan.record["settings"]),
+        "config_files": plan.record["config_files"],
+        "versions": {package: ", ".join(sorted(versions)) for package, versions in found.items()},
     }
 
 
-def _sd(values: Sequence[float] | np.ndarray) -> float:
-    finite = np.asarray(values)[np.isfinite(values)]
-    return float(finite.std(ddof=1)) if len(finite) > 1 else float("nan")
+def _folders(plan: SweepPlan) -> tuple[str, ...]:
+    paths = (plan.record["weights"], *(plan.record["settings"].get(name) for name in ("dataset_dir", "labels")))
+    return tuple(str(path) for path in (plan.output, *paths) if path is not None)
 
 
-def _plain(value: Any) -> float | None:
-    return float(value) if np.isfinite(value) else None
+def _plain(value: Any) -> Any:
+    from monai_ssl.report.numbers import plain_values
+
+    return plain_values(value)

@@ -18,6 +18,7 @@ from monai_ssl.visualize.curves import curve_figure, curve_names, read_metrics
 from monai_ssl.visualize.display_window import DisplayWindow, display_window
 from monai_ssl.visualize.embedding_map import embedding_figure, embedding_plane
 from monai_ssl.visualize.figures import figure_to_svg, image_grid
+from monai_ssl.visualize.learning_curves import learning_curve_figure, save_svg
 from monai_ssl.visualize.reduction_tables import dropped_table, exemplar_table, reduction_summary, typical_volume
 from monai_ssl.visualize.roc import roc_figure
 from monai_ssl.visualize.scenarios import scenario_figure
@@ -37,9 +38,11 @@ __all__ = [
     "exemplar_table",
     "figure_to_svg",
     "image_grid",
+    "learning_curve_figure",
     "read_metrics",
     "reduction_summary",
     "roc_figure",
+    "save_svg",
     "scenario_figure",
     "typical_volume",
     "views_figure",

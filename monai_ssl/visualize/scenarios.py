@@ -29,7 +29,7 @@ def scenario_figure(table: pd.DataFrame, group: str | None = None, width: float 
     A dot per scenario, its AUC, on the line of its 95 % interval; hollow where folds are missing.
 
     Args:
-        table: `scenario, auc, low, high, status`, see :py:class:`monai_ssl.sweep.SweepSummary`; rows without AUC are
+        table: `scenario, auc, low, high, status` and, of a cross-validation, `folds`, see :py:class:`monai_ssl.sweep.SweepSummary`; rows without AUC are
             left out.
         group: a column whose values get a colour and a heading each.
         width: inches; the height follows the rows.
@@ -68,5 +68,6 @@ def scenario_figure(table: pd.DataFrame, group: str | None = None, width: float 
     if np.nanmin(ends) <= 0.5 <= np.nanmax(ends):
         axes.axvline(0.5, color=INK, linewidth=0.8, linestyle=(0, (4, 3)))
     partial = "" if (shown["status"] == "complete").all() else "; hollow: folds are missing"
-    axes.set_xlabel(f"test AUC, mean over folds, with 95 % interval{partial}")
+    over = ", mean over folds" if "folds" in shown.columns and (shown["folds"] > 1).any() else ""
+    axes.set_xlabel(f"test AUC{over}, with 95 % interval{partial}")
     return figure

@@ -86,6 +86,7 @@ def test_the_numbers_are_those_of_a_plain_loop(plan):
     assert table.index.tolist() == list(SCENARIOS)
     whole = table.iloc[:3]
     np.testing.assert_allclose(whole["auc"], auc.mean(1), atol=1e-12)
+    np.testing.assert_allclose(whole["sd"], samples.mean(2).std(0, ddof=1), atol=1e-12)
     np.testing.assert_allclose(whole["sd_over_folds"], [np.std(row, ddof=1) for row in auc], atol=1e-12)
     intervals = np.percentile(samples.mean(2), (2.5, 97.5), axis=0)
     np.testing.assert_allclose(whole[["low", "high"]].to_numpy().T, intervals, atol=1e-12)
@@ -103,6 +104,27 @@ def test_the_numbers_are_those_of_a_plain_loop(plan):
     )
     assert (two["scenarios"], two["sd_over_scenarios"]) == (1, None)
     np.testing.assert_allclose(totals["by"]["learning_rate"]["0.1"]["auc"], auc[[0, 2]].mean(), atol=1e-12)
+
+
+def test_mixed_views_and_folds_are_those_of_a_plain_loop(plan):
+    totals = summarise_sweep(plan, redraws=REDRAWS, seed=SEED).totals
+    auc, samples = plain_loop(plan, SCENARIOS[:3])
+    scenarios, folds = samples.mean(2), samples.mean(1)
+    for found, values, over in ((totals, scenarios, "scenarios"), (totals["over_folds"], folds, "folds")):
+        pooled = values.ravel()
+        expected = [pooled.std(ddof=1), *np.percentile(pooled, (2.5, 97.5)), values.mean(1).std(ddof=1)]
+        mixed = found[f"mixed_over_{over}_and_redraws"]
+        np.testing.assert_allclose([*mixed.values(), found["sd_over_redraws"]], expected, atol=1e-12)
+    assert totals["over_folds"]["sd_over_folds"] == pytest.approx(auc.mean(0).std(ddof=1), abs=1e-12)
+    for fold, row in enumerate(totals["over_folds"]["each"]):
+        expected = [auc[:, fold].mean(), auc[:, fold].std(ddof=1)]
+        expected += np.percentile(samples[:, :, fold].mean(1), (2.5, 97.5)).tolist()
+        found = [row[name] for name in ("auc", "sd_over_scenarios", "low", "high")]
+        np.testing.assert_allclose(found, expected, atol=1e-12)
+        rows = 45 + 5 * fold - 6
+        assert (totals["tested"][fold]["images"], totals["tested"][fold]["patients"]) == (rows, -(-rows // 3))
+    # one member mixes nothing
+    assert totals["by"]["network"]["two"]["mixed_over_scenarios_and_redraws"] is None
 
 
 def test_a_scenario_without_all_folds_has_a_row_and_no_part_in_the_mean(plan):
@@ -159,8 +181,9 @@ def test_what_cannot_be_computed_is_empty_and_told(bench, caplog):
         for folder in folders_of(plan, scenario):
             (folder / "predictions.csv").unlink()
     files = summarise_sweep(plan, redraws=30).write(plan.output)
-    assert [file.name for file in files] == ["scenarios.csv", "summary.json"]
+    assert [file.name for file in files] == ["scenarios.csv", "summary.json", "sweep.html"]
     assert json.loads(files[1].read_text())["auc"] is None
+    assert "There is no mean: no complete scenario has an AUC." in files[2].read_text()
 
 
 def test_unknown_labels_are_left_out_for_that_label(bench):
@@ -204,11 +227,12 @@ def test_without_patients_images_are_redrawn(bench):
 
 def test_the_table_and_the_figure(plan):
     summary = summarise_sweep(plan, redraws=30)
-    table_file, totals_file, _ = summary.write(plan.output)
+    table_file, totals_file, page, picture, drawing = summary.write(plan.output)
+    assert [file.name for file in (page, picture, drawing)] == ["sweep.html", "scenarios.png", "scenarios.svg"]
     table = pd.read_csv(table_file)
     assert table.columns.tolist() == [
         *("scenario", "network", "learning_rate", "backbone", "status", "reason", "folds_done", "folds"),
-        *("auc", "sd_over_folds", "low", "high", "left_out"),
+        *("auc", "sd", "sd_over_folds", "low", "high", "left_out"),
     ]
     assert table["backbone"].tolist() == ["one", "one", "two", "two"]
     assert json.loads(totals_file.read_text()) == summary.totals
