@@ -19,6 +19,7 @@ from monai_ssl.metrics.auc import roc_auc
 from monai_ssl.metrics.bootstrap import BootstrapResult, Comparison, bootstrap_auc, compare_auc
 from monai_ssl.metrics.calibration import calibration_error, calibration_line, reliability_curve
 from monai_ssl.metrics.compare import MACRO, ModelRedraws, compare, redraw_models
+from monai_ssl.metrics.curves import Band, precision_recall_bands, roc_bands
 from monai_ssl.metrics.delong import delong_covariance, delong_test
 from monai_ssl.metrics.evaluation import evaluate_predictions, validation_thresholds
 from monai_ssl.metrics.intervals import bca_interval, paired_p_value, percentile_interval
@@ -27,7 +28,7 @@ from monai_ssl.metrics.multiple_testing import benjamini_hochberg, holm
 from monai_ssl.metrics.predictions import AlignedPredictions, align_predictions
 from monai_ssl.metrics.probe_auc import knn_auc, linear_auc
 from monai_ssl.metrics.redraws import redraw_counts
-from monai_ssl.metrics.roc import RocBand, roc_bands
+from monai_ssl.metrics.reliability import reliability_bands
 from monai_ssl.metrics.spread import Spread, spread
 from monai_ssl.metrics.thresholds import youden_thresholds
 
@@ -38,13 +39,13 @@ if TYPE_CHECKING:
 __all__ = [
     "MACRO",
     "AlignedPredictions",
+    "Band",
     "BootstrapResult",
     "Comparison",
     "MacroROCAUC",
     "MeanAccuracy",
     "MeanLoss",
     "ModelRedraws",
-    "RocBand",
     "Spread",
     "align_predictions",
     "bca_interval",
@@ -63,8 +64,10 @@ __all__ = [
     "mcnemar_test",
     "paired_p_value",
     "percentile_interval",
+    "precision_recall_bands",
     "redraw_counts",
     "redraw_models",
+    "reliability_bands",
     "reliability_curve",
     "roc_auc",
     "roc_bands",

@@ -28,12 +28,12 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from monai_ssl.visualize import figure_to_svg
-from monai_ssl.visualize.figures import GRID, INK, MODEL_COLORS, SOFT
+from monai_ssl.visualize.figures import GRID, INK, MODEL_COLORS, PAPER, SOFT
 
 __all__ = ["Picture", "embed_figure", "embed_image", "render", "setting_rows"]
 
 # style.css.j2 sets these variables, for bright and for dark.
-_VARIABLES = {INK: "var(--ink)", SOFT: "var(--dim)", GRID: "var(--line)", "#ffffff": "var(--card)"} | {
+_VARIABLES = {INK: "var(--ink)", SOFT: "var(--dim)", GRID: "var(--line)", PAPER: "var(--card)"} | {
     color: f"var(--model-{position})" for position, color in enumerate(MODEL_COLORS)
 }
 

@@ -13,15 +13,18 @@
 
 from __future__ import annotations
 
+from monai_ssl.visualize.bands import precision_recall_figure, roc_figure
 from monai_ssl.visualize.contact_sheet import axis_strip, contact_sheet, exemplar_images
 from monai_ssl.visualize.curves import curve_figure, curve_names, read_metrics
 from monai_ssl.visualize.display_window import DisplayWindow, display_window
 from monai_ssl.visualize.embedding_map import embedding_figure, embedding_plane
-from monai_ssl.visualize.figures import figure_to_svg, image_grid
-from monai_ssl.visualize.learning_curves import learning_curve_figure, save_svg
+from monai_ssl.visualize.figures import image_grid
+from monai_ssl.visualize.forest import forest_figure
+from monai_ssl.visualize.learning_curve import learning_curve_figure
 from monai_ssl.visualize.reduction_tables import dropped_table, exemplar_table, reduction_summary, typical_volume
-from monai_ssl.visualize.roc import roc_figure
+from monai_ssl.visualize.reliability import reliability_figure
 from monai_ssl.visualize.scenarios import scenario_figure
+from monai_ssl.visualize.svg import figure_to_svg, save_svg
 from monai_ssl.visualize.views import views_figure
 
 __all__ = [
@@ -37,10 +40,13 @@ __all__ = [
     "exemplar_images",
     "exemplar_table",
     "figure_to_svg",
+    "forest_figure",
     "image_grid",
     "learning_curve_figure",
+    "precision_recall_figure",
     "read_metrics",
     "reduction_summary",
+    "reliability_figure",
     "roc_figure",
     "save_svg",
     "scenario_figure",

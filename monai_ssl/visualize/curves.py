@@ -22,7 +22,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from monai_ssl.visualize.figures import INK, MODEL_COLORS, new_axes, plain
+from monai_ssl.visualize.figures import INK, model_style, new_axes, plain
 
 __all__ = ["curve_figure", "curve_names", "read_metrics"]
 
@@ -101,14 +101,14 @@ def curve_figure(metrics: Mapping[str, pd.DataFrame], name: str, width: float = 
     for position, run in enumerate(metrics):
         if run not in present:
             continue
-        color = MODEL_COLORS[position % len(MODEL_COLORS)]
+        style = model_style(position)
         table = present[run]
         x = table[along].to_numpy() if along in table.columns else range(1, len(table) + 1)
         marker = "o" if len(table) <= _MARKED else ""
-        axes.plot(x, table[name], color=color, linewidth=1.5, marker=marker, markersize=2.5, label=plain(run))
+        axes.plot(x, table[name], **style, linewidth=1.5, marker=marker, markersize=2.5, label=plain(run))
         if name.startswith("val_") and "auc" in name:
             best = int(table[name].to_numpy().argmax())
-            axes.plot([x[best]], [table[name].iloc[best]], "o", color=color, markersize=7, fillstyle="none")
+            axes.plot([x[best]], [table[name].iloc[best]], "o", color=style["color"], markersize=7, fillstyle="none")
     if name == "loss":
         chances = [table[_CHANCE].dropna() for table in present.values() if _CHANCE in table.columns]
         for chance in sorted({float(values.iloc[-1]) for values in chances if len(values)}):

@@ -9,26 +9,41 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""One look for all figures, and their way into files and pages: deterministic, without any global state."""
+"""One look for all figures, without any global state."""
 
 from __future__ import annotations
 
-import io
-import re
+import textwrap
 from collections.abc import Sequence
+from typing import Any
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-__all__ = ["GRID", "INK", "MODEL_COLORS", "SOFT", "figure_to_svg", "image_grid", "new_axes"]
+__all__ = [
+    "GRID",
+    "INK",
+    "MODEL_COLORS",
+    "PAPER",
+    "SOFT",
+    "fit",
+    "image_grid",
+    "model_style",
+    "name_models",
+    "name_panel",
+    "new_axes",
+    "plain",
+    "style_axes",
+]
 
 # Dark enough for text-size marks on white, distinct for colour-blind readers (after Okabe and Ito). A page may replace
 # each of these exact values by a variable of its own: the report does, for dark mode.
 MODEL_COLORS = ("#0b6fa4", "#c2530a", "#1a7f5a", "#a0458a", "#8a6d00", "#5b5bd0")
-INK, SOFT, GRID = "#1d2731", "#8493a0", "#d5dce3"
+INK, SOFT, GRID, PAPER = "#1d2731", "#8493a0", "#d5dce3", "#ffffff"
+_DASHES = ("solid", (0, (5, 1.6)), (0, (1.4, 1.4)), (0, (6, 1.6, 1.4, 1.6)))
+_LETTERS = 13.5  # an inch, of 9 points
 
 
 def image_grid(
@@ -100,31 +115,31 @@ def style_axes(axes: Axes) -> None:
         text.set_fontsize(10)
 
 
-def figure_to_svg(figure: Figure, name: str, alt: str) -> str:
-    """
-    The figure as an SVG element to stand inside a page, the same text for the same figure.
+def model_style(position: int) -> dict[str, Any]:
+    """Colour and dashes of the model at a position: where colours come round again, the dashes differ."""
+    lap, place = divmod(position, len(MODEL_COLORS))
+    return {"color": MODEL_COLORS[place], "linestyle": _DASHES[lap % len(_DASHES)]}
 
-    Args:
-        figure: any figure.
-        name: prefix of every id in it, so that several figures share a page; letters, digits, hyphens.
-        alt: what a reader who cannot see it should know.
 
-    Returns:
-        `<svg ...>` without prolog, metadata, date and namespaces.
-    """
-    buffer = io.StringIO()
-    # Text stays text: small, searchable, and in the page's own font.
-    with matplotlib.rc_context({"svg.hashsalt": "monai_ssl", "svg.fonttype": "none"}):
-        figure.savefig(buffer, format="svg", metadata={"Date": None})
-    svg = buffer.getvalue()
-    svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"<metadata>.*?</metadata>\s*", "", svg, flags=re.DOTALL)
-    svg = re.sub(r' xmlns(:xlink)?="[^"]*"', "", svg).replace("xlink:href", "href")
-    svg = re.sub(r"(\bid=\"|url\(#|href=\"#)", rf"\g<1>{name}-", svg)
-    size = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', svg)
-    label = alt.replace("&", "&amp;").replace("<", "&lt;").replace('"', "&quot;")
-    opening = f'<svg role="img" aria-label="{label}" {size.group(0) if size else ""}>'
-    return opening + svg[svg.index(">") + 1 :].strip()
+def name_models(figure: Figure, axes: Axes) -> None:
+    """A legend below the axes, where it hides no curve; the figure grows by it."""
+    handles, names = axes.get_legend_handles_labels()
+    width, height = figure.get_size_inches()
+    figure.set_size_inches(width, height + 0.05 + sum(0.18 + 0.15 * name.count("\n") for name in names))
+    figure.legend(
+        handles, names, loc="outside lower left", frameon=False, fontsize=9, labelcolor=INK, handlelength=2.4,
+        labelspacing=0.25, borderaxespad=0.2,
+    )  # fmt: skip
+
+
+def name_panel(axes: Axes, title: str, inches: float) -> None:
+    """The title of a panel, in as many lines as it needs."""
+    axes.set_title(fit(title, inches), fontsize=10, loc="left", color=INK)
+
+
+def fit(text: str, inches: float) -> str:
+    """Text of the usual size in lines of a width, shown as it is."""
+    return plain(textwrap.fill(text, max(int(inches * _LETTERS), 8)))
 
 
 def plain(text: str) -> str:

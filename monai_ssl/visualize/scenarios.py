@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from monai_ssl.visualize.figures import INK, MODEL_COLORS, new_axes, plain
+from monai_ssl.visualize.figures import INK, MODEL_COLORS, PAPER, new_axes, plain
 
 __all__ = ["scenario_figure"]
 
@@ -29,8 +29,8 @@ def scenario_figure(table: pd.DataFrame, group: str | None = None, width: float 
     A dot per scenario, its AUC, on the line of its 95 % interval; hollow where folds are missing.
 
     Args:
-        table: `scenario, auc, low, high, status` and, of a cross-validation, `folds`, see :py:class:`monai_ssl.sweep.SweepSummary`; rows without AUC are
-            left out.
+        table: `scenario, auc, low, high, status` and, of a cross-validation, `folds`, see
+            :py:class:`monai_ssl.sweep.SweepSummary`; rows without AUC are left out.
         group: a column whose values get a colour and a heading each.
         width: inches; the height follows the rows.
 
@@ -57,7 +57,7 @@ def scenario_figure(table: pd.DataFrame, group: str | None = None, width: float 
         heights = np.arange(place, place + len(rows))
         whole = (rows["status"] == "complete").to_numpy()
         axes.hlines(heights, rows["low"], rows["high"], color=color, linewidth=1.6, alpha=0.6)
-        axes.scatter(rows["auc"], heights, s=26, color=np.where(whole, color, "white"), edgecolor=color, zorder=3)
+        axes.scatter(rows["auc"], heights, s=26, color=np.where(whole, color, PAPER), edgecolor=color, zorder=3)
         places += heights.tolist()
         labels += [plain(label.removeprefix(f"{name}_") if headings else label) for label in rows["scenario"]]
         place += len(rows)

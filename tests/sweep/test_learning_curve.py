@@ -127,12 +127,10 @@ def test_the_figure_has_every_point_and_the_file_the_same_bytes(plan, tmp_path):
     figure = learning_curve_figure(points)
     lines = [line.get_xydata() for line in figure.axes[0].lines if line.get_marker() != "None"]
     np.testing.assert_allclose(np.concatenate([line[:, 1] for line in lines]), points["auc"])
-    np.testing.assert_allclose(np.concatenate([line[:, 0] for line in lines]), points["patients"], rtol=0.1)
-    share = learning_curve_figure(points.drop(columns="patients"))
-    assert share.axes[0].get_xlabel() == "share of the training patients, %"
+    np.testing.assert_allclose(np.concatenate([line[:, 0] for line in lines]), points["fraction"], rtol=0.1)
     for name in ("a.svg", "b.svg"):
         save_svg(learning_curve_figure(points), tmp_path / name)
     assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
     assert "learning_curve.svg" in [file.name for file in summary.write(tmp_path)]
-    with pytest.raises(ValueError, match="one point at least"):
+    with pytest.raises(ValueError, match="no row has an AUC"):
         learning_curve_figure(points[:0])

@@ -9,57 +9,14 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
+
 from __future__ import annotations
 
-import xml.etree.ElementTree as ElementTree
-
-import matplotlib
 import numpy as np
 import pytest
 
-from monai_ssl.metrics import roc_bands
-from monai_ssl.visualize import figure_to_svg, image_grid, roc_figure
-
-_LABELS = np.random.default_rng(0).random(40) < 0.5
-_SCORES = np.random.default_rng(1).random(40)
-
-
-def test_svg_is_the_same_text_each_time_and_leaves_no_global_state() -> None:
-    before = dict(matplotlib.rcParams)
-    [band] = roc_bands(_LABELS, _SCORES, redraws=20)
-    first, again = (figure_to_svg(roc_figure({"a": band}, "x"), "roc", "what it shows") for _ in range(2))
-    assert first == again
-    assert dict(matplotlib.rcParams) == before
-    assert matplotlib._pylab_helpers.Gcf.figs == {}
-
-
-def test_svg_is_one_labelled_element_with_prefixed_ids_and_no_addresses() -> None:
-    [band] = roc_bands(_LABELS, _SCORES, redraws=20)
-    name = 'A & "<b>" $x$ _z'
-    svg = figure_to_svg(roc_figure({name: band, "_hidden": band}), "left", f"curve of {name}")
-    tree = ElementTree.fromstring(svg)  # well-formed without any namespace
-    assert tree.tag == "svg"
-    assert tree.attrib["aria-label"] == f"curve of {name}"
-    assert "http" not in svg
-    ids = [element.attrib["id"] for element in tree.iter() if "id" in element.attrib]
-    assert len(ids) == len(set(ids)) > 0
-    assert all(identifier.startswith("left-") for identifier in ids)
-    references = {value[1:] for e in tree.iter() for key, value in e.attrib.items() if key == "href"}
-    assert references <= set(ids)
-    texts = [element.text for element in tree.iter("text")]
-    assert name in texts
-    assert any(text and text.endswith("_hidden") for text in texts)
-
-
-def test_roc_figure_draws_curve_and_band() -> None:
-    [band] = roc_bands(_LABELS, _SCORES, redraws=20)
-    [axes] = roc_figure({"a": band}).axes
-    line = next(line for line in axes.lines if line.get_label() == "a")
-    np.testing.assert_array_equal(line.get_xydata(), np.c_[band.fpr, band.tpr])
-    drawn = {tuple(point) for point in axes.collections[0].get_paths()[0].vertices}
-    assert set(zip(band.grid, band.low, strict=True)) | set(zip(band.grid, band.high, strict=True)) <= drawn
-    with pytest.raises(ValueError, match="one curve at least"):
-        roc_figure({})
+from monai_ssl.visualize import image_grid
+from monai_ssl.visualize.figures import MODEL_COLORS, model_style
 
 
 def test_image_grid_shows_every_image_in_order() -> None:
@@ -73,3 +30,9 @@ def test_image_grid_shows_every_image_in_order() -> None:
         image_grid(images[:2], 3, ["one"])
     with pytest.raises(ValueError, match=r"got \(3, 4, 5\)"):
         image_grid([np.zeros((3, 4, 5))])
+
+
+def test_two_dozen_models_each_have_a_style_of_their_own() -> None:
+    styles = [model_style(position) for position in range(4 * len(MODEL_COLORS))]
+    assert len({str(style) for style in styles}) == len(styles)
+    assert [style["color"] for style in styles[: len(MODEL_COLORS)]] == list(MODEL_COLORS)

@@ -1,0 +1,84 @@
+# Copyright (c) monai_ssl contributors
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""The way of figures into pages and papers: SVG of equal bytes for equal figures, text as text."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+from pathlib import Path
+
+import matplotlib
+from markupsafe import escape
+from matplotlib.figure import Figure
+
+from monai_ssl.files import atomic_path
+
+__all__ = ["figure_to_svg", "save_svg"]
+
+
+def figure_to_svg(figure: Figure, name: str, alt: str) -> str:
+    """
+    The figure as an SVG element to stand inside a page, the same text for the same figure.
+
+    Args:
+        figure: any figure.
+        name: prefix of every id in it, so that several figures share a page; letters, digits, hyphens.
+        alt: what a reader who cannot see it should know.
+
+    Returns:
+        `<svg ...>` without prolog, metadata, date and namespaces.
+    """
+    opening, content = _svg(figure)
+    content = re.sub(r"(\bid=\"|url\(#|href=\"#)", rf"\g<1>{name}-", content.replace("xlink:href", "href"))
+    size = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', opening)
+    return f'<svg role="img" aria-label="{escape(alt)}" {size.group(0) if size else ""}>{content}'
+
+
+def save_svg(figure: Figure, path: str | os.PathLike, alt: str = "") -> None:
+    """
+    Write a figure as an SVG file for a paper: on white, text as text, the same bytes for the same figure.
+
+    Args:
+        figure: any figure.
+        path: of the file, replaced whole or not at all. Its name is the title, where the first panel has none.
+        alt: what a reader who cannot see it should know; it becomes the description.
+
+    Raises:
+        OSError: when the file cannot be written.
+
+    Example:
+        >>> save_svg(Figure(), "figure.svg", "nothing yet")  # doctest: +SKIP
+    """
+    opening, content = _svg(figure)
+    titles = [axes.get_title(loc="left") for axes in figure.axes] + [Path(path).stem]
+    title = next(text for text in titles if text).replace(r"\$", "$").replace("\n", " ")
+    with atomic_path(path) as partial:
+        partial.write_text(
+            f'<?xml version="1.0" encoding="utf-8"?>\n{opening}\n <title>{escape(title)}</title>\n'
+            + (f" <desc>{escape(alt)}</desc>\n" if alt else "")
+            + f' <rect width="100%" height="100%" fill="#ffffff"/>\n {content}\n',
+            encoding="utf-8",
+        )
+
+
+def _svg(figure: Figure) -> tuple[str, str]:
+    """The opening tag and all that follows it, without metadata."""
+    buffer = io.StringIO()
+    # Text stays text: small, searchable, and in the font of the page or of who opens the file.
+    with matplotlib.rc_context({"svg.hashsalt": "monai_ssl", "svg.fonttype": "none"}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
+    svg = re.sub(r"<metadata>.*?</metadata>\s*", "", buffer.getvalue(), flags=re.DOTALL)
+    start = svg.index("<svg")
+    end = svg.index(">", start) + 1
+    return svg[start:end], svg[end:].strip()
