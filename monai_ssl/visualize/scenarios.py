@@ -29,8 +29,8 @@ def scenario_figure(table: pd.DataFrame, group: str | None = None, width: float 
     A dot per scenario, its AUC, on the line of its 95 % interval; hollow where folds are missing.
 
     Args:
-        table: `scenario, auc, low, high, status` and, of a cross-validation, `folds`, see :py:class:`monai_ssl.sweep.SweepSummary`; rows without AUC are
-            left out.
+        table: `scenario, auc, low, high, status` and, of a cross-validation, `folds`, see
+            :py:class:`monai_ssl.sweep.SweepSummary`; rows without AUC are left out.
         group: a column whose values get a colour and a heading each.
         width: inches; the height follows the rows.
 
