@@ -106,6 +106,9 @@ def test_a_cross_validated_sweep_of_the_bundle(images, tmp_path, monkeypatch, ca
         patients = [set(table["patient"]) for table in tables]
         assert not patients[0] & patients[1]
         assert len(patients[0] | patients[1]) == 16
+        # what the log tells is what the predictions leave
+        for run in plan.all_runs[name]:
+            assert run.training_patients() == 16 - pd.read_csv(run.folder / "predictions.csv")["patient"].nunique()
     summary = summarise_sweep(plan, redraws=50)
     table = summary.scenarios.set_index("scenario")
     assert table["status"].to_dict() == dict.fromkeys(names, "complete") | {"other": "not run", "absent": "not run"}

@@ -23,10 +23,10 @@ import pandas as pd
 
 from monai_ssl.files import atomic_path, write_json, write_table
 from monai_ssl.metrics.intervals import deviation, percentile_interval
-from monai_ssl.metrics.spread import spread
 from monai_ssl.sweep.learning_curve import learning_curve
 from monai_ssl.sweep.plan import SweepPlan
 from monai_ssl.sweep.redrawn import Redrawn, redraw_sweep
+from monai_ssl.sweep.scatter import fold_statistics, member_statistics
 
 __all__ = ["SweepSummary", "summarise_sweep"]
 
@@ -99,7 +99,7 @@ def summarise_sweep(
     values, samples = redrawn.scenario_auc(), redrawn.scenario_samples()
     table = _table(plan, known, redrawn)
     usable = ((table["status"] == "complete") & table["auc"].notna()).to_numpy()
-    totals = _statistics(values, samples, usable) | {
+    totals = member_statistics(values, samples, usable) | {
         "of_scenarios": len(table),
         "folds": redrawn.done.shape[1],
         "redraws": redraws,
@@ -108,12 +108,12 @@ def summarise_sweep(
         "tested": redrawn.tested,
         "by": {
             axis: {
-                label: _statistics(values, samples, usable & (table[axis] == label).to_numpy())
+                label: member_statistics(values, samples, usable & (table[axis] == label).to_numpy())
                 for label in table[axis].dropna().unique()
             }
             for axis in dict.fromkeys(axis for scenario in plan.scenarios for axis in scenario.axes)
         },
-        "over_folds": _over_folds(redrawn, usable, plan),
+        "over_folds": fold_statistics(redrawn, usable, plan),
         "learning_curve": learning_curve(plan, values, samples, usable),
         "missing": dict(table.loc[table["status"] != "complete", ["scenario", "reason"]].to_numpy().tolist()),
         **_origin(plan),
@@ -147,35 +147,6 @@ def _table(plan: SweepPlan, known: Mapping[str, str], redrawn: Redrawn) -> pd.Da
             }
         )
     return pd.DataFrame(rows).astype({"left_out": "Int64"})
-
-
-def _statistics(
-    values: np.ndarray, samples: np.ndarray, members: np.ndarray, over: str = "scenarios"
-) -> dict[str, Any]:
-    """Over the scenarios (or folds) chosen: mean and SD, the interval of the mean, and both sources of spread mixed."""
-    names = ("auc", f"sd_over_{over}", "low", "high", "sd_over_redraws", "left_out", f"mixed_over_{over}_and_redraws")
-    if not members.any():
-        return dict.fromkeys(names) | {over: 0}
-    found = spread(values[members], samples[:, members])
-    several = int(members.sum()) > 1
-    mixed = {"sd": found.sd_mixed, "low": found.low_mixed, "high": found.high_mixed} if several else None
-    numbers = (found.mean, found.sd_between, found.low, found.high, found.sd_over_redraws, found.left_out, mixed)
-    return dict(zip(names, numbers, strict=True)) | {over: int(members.sum())}
-
-
-def _over_folds(redrawn: Redrawn, usable: np.ndarray, plan: SweepPlan) -> dict[str, Any] | None:
-    """Of the mean over the complete scenarios: over the folds, and in each; None for one split."""
-    if plan.folds is None or not usable.any():
-        return None
-    auc, samples = redrawn.auc[usable], redrawn.samples[:, usable]
-    # A label that lacks a class in a fold lacks it for all scenarios.
-    defined = np.isfinite(auc).all(axis=0)
-    every = np.full(len(auc), True)
-    each = [
-        {"fold": fold, **_statistics(auc[:, number], samples[:, :, number], every & defined[number])}
-        for number, fold in enumerate(test["fold"] for test in redrawn.tested)
-    ]
-    return _statistics(auc.mean(axis=0), samples.mean(axis=1), defined, "folds") | {"each": each}
 
 
 def _origin(plan: SweepPlan) -> dict[str, Any]:

@@ -216,6 +216,6 @@ def test_page_in_chromium(bench, tmp_path):
             page.open(plan.output / "sweep.html")
             assert page.value("document.documentElement.scrollWidth") <= width
         page.click("#scenario-table th:nth-child(5) button")
-        cells = "document.querySelectorAll('#scenario-table tbody td:nth-child(5) data:first-child')"
+        cells = "document.querySelectorAll('#scenario-table tbody td:nth-child(5) > data')"
         assert page.value(f"[...{cells}].map(cell => Number(cell.value))") == sorted(summary.scenarios["auc"])
         assert page.complaints == []
