@@ -28,7 +28,9 @@ from typer.testing import CliRunner
 import monai_ssl.data.slicing
 from monai_ssl.cli import app
 from monai_ssl.cli.check_table import summary
+from monai_ssl.cli.compare import compare_command
 from monai_ssl.data import SliceStore, check_volumes, export_png, slice_volumes
+from monai_ssl.metrics import METRICS
 
 
 @pytest.fixture
@@ -271,8 +273,13 @@ def test_other_commands_hand_over_what_was_given(tmp_path, monkeypatch):
     monkeypatch.setattr("monai_ssl.report.compare_runs", compare_runs, raising=False)
     result = run("compare", tmp_path / "a", tmp_path / "b", "--output", tmp_path / "r", "--redraws", 50)
     assert calls[1] == (([str(tmp_path / "a"), str(tmp_path / "b")], tmp_path / "r"), {"redraws": 50})
-    folder = tmp_path / "r"
-    assert result.stdout == f"a and b are alike.\nreport: {folder / 'report.html'}\nalso: {folder / 'report.json'}\n"
+    beside = "beside it comparison.csv, report.json, methods.txt and figures/"
+    assert result.stdout == f"a and b are alike.\nreport: {tmp_path / 'r/report.html'}, {beside}\n"
+
+
+def test_the_help_of_compare_names_every_metric():
+    options = inspect.signature(compare_command).parameters["metrics"].annotation
+    assert [name for name in METRICS if name not in options] == []
 
 
 def test_module_runs_and_help_loads_nothing_heavy():

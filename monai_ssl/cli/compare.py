@@ -35,26 +35,37 @@ def compare_command(
             "sets.",
         ),
     ],
-    output: Annotated[Path, typer.Option(help="Folder for report.html, comparison.csv and report.json.")],
+    output: Annotated[Path, typer.Option(help="Folder for report.html, tables, methods.txt and figures as SVG.")],
+    metrics: Annotated[
+        str | None,
+        typer.Option(
+            help="Some of auc, average_precision, sensitivity_at_specificity:0.9 (or another one), sensitivity, "
+            "specificity, f1, accuracy, brier, calibration_error; with commas; the first one heads the report.",
+            show_default="all",
+            metavar="NAMES",
+        ),
+    ] = None,
+    interval: Annotated[
+        str | None, typer.Option(help="percentile or bca.", show_default="percentile", metavar="KIND")
+    ] = None,
+    stratify: Annotated[
+        bool, typer.Option("--stratify", help="Draw as many patients of each label as there are.")
+    ] = False,
     redraws: Annotated[int | None, typer.Option(help="Bootstrap redraws.", show_default="1000", metavar="N")] = None,
     seed: Annotated[int | None, typer.Option(help="Of the redraws.", show_default="0", metavar="N")] = None,
+    split: Annotated[
+        str | None, typer.Option(help="Rows of the predictions to use.", show_default="test", metavar="NAME")
+    ] = None,
     store: Annotated[Path | None, typer.Option(help="Slice store, for the contact sheet.")] = None,
     pretraining: Annotated[Path | None, typer.Option(help="Run folder of the pre-training, for its curves.")] = None,
 ) -> None:
     """Compare runs on the test set with paired statistics, and write a report."""
     from monai_ssl.report import compare_runs
 
-    before = _files(output)
-    report = compare_runs(runs, output, **given(redraws=redraws, seed=seed, store=store, pretraining=pretraining))
+    names = None if metrics is None else [name.strip() for name in metrics.split(",")]
+    options = given(metrics=names, interval=interval, redraws=redraws, seed=seed, split=split, store=store)
+    report = compare_runs(runs, output, **options, **given(stratify=stratify or None, pretraining=pretraining))
     width = min(shutil.get_terminal_size().columns, _READABLE)
     for sentence in json.loads(report.with_name("report.json").read_text(encoding="utf-8"))["summary"]:
         typer.echo(textwrap.fill(sentence, width))
-    typer.echo(f"report: {report}")
-    also = [str(path) for path, state in _files(output).items() if path != report and before.get(path) != state]
-    typer.echo(f"also: {', '.join(also)}")
-
-
-def _files(folder: Path) -> dict[Path, tuple[int, int]]:
-    """The files of a folder, with what changes when one is replaced."""
-    found = [path for path in sorted(folder.rglob("*")) if path.is_file() and not path.name.startswith(".")]
-    return {path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in found}
+    typer.echo(f"report: {report}, beside it comparison.csv, report.json, methods.txt and figures/")

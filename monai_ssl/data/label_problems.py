@@ -27,7 +27,7 @@ __all__ = ["TASKS", "label_problems", "task_problems", "with_images"]
 logger = logging.getLogger(__name__)
 
 TASKS = ("multilabel", "multiclass")
-_MEAN = "macro"  # as `monai_ssl.metrics` calls the row of means over labels
+_MEANS = ("macro", "micro")  # as `monai_ssl.metrics` calls the rows of means over labels
 
 
 def with_images(
@@ -86,11 +86,12 @@ def label_problems(table: pd.DataFrame, names: Sequence[str], task: str, needed:
         return problems
     if task == "multiclass":
         problems += _not_of_one_class(table, names)
-    if needed and len(names) > 1 and _MEAN in names:
-        problems.append(
-            f"a label is called {_MEAN!r}, as the mean over the labels in evaluation.csv; rename it, or leave it out "
-            "with --label_names"
-        )
+    problems += [
+        f"a label is called {mean!r}, as a mean over the labels in tables of results; rename it, or leave it out with "
+        "--label_names"
+        for mean in _MEANS
+        if needed and len(names) > 1 and mean in names
+    ]
     problems += _in_several_splits(table)
     for split in needed:
         problems += _split_problems(table.loc[table["split"] == split, list(names)], split)

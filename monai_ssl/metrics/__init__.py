@@ -18,13 +18,15 @@ from typing import TYPE_CHECKING, Any
 from monai_ssl.metrics.auc import roc_auc
 from monai_ssl.metrics.bootstrap import BootstrapResult, Comparison, bootstrap_auc, compare_auc
 from monai_ssl.metrics.calibration import calibration_error, calibration_line, reliability_curve
-from monai_ssl.metrics.compare import MACRO, ModelRedraws, compare, redraw_models
+from monai_ssl.metrics.compare import compare, pair_table, redraw_data_sets
 from monai_ssl.metrics.curves import Band, precision_recall_bands, roc_bands
 from monai_ssl.metrics.delong import delong_covariance, delong_test
 from monai_ssl.metrics.evaluation import evaluate_predictions, validation_thresholds
 from monai_ssl.metrics.intervals import bca_interval, paired_p_value, percentile_interval
 from monai_ssl.metrics.mcnemar import mcnemar_test
+from monai_ssl.metrics.model_redraws import MACRO, MEAN, MICRO, ModelRedraws, redraw_models
 from monai_ssl.metrics.multiple_testing import benjamini_hochberg, holm
+from monai_ssl.metrics.names import METRICS
 from monai_ssl.metrics.predictions import AlignedPredictions, align_predictions
 from monai_ssl.metrics.probe_auc import knn_auc, linear_auc
 from monai_ssl.metrics.redraws import redraw_counts
@@ -38,6 +40,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MACRO",
+    "MEAN",
+    "METRICS",
+    "MICRO",
     "AlignedPredictions",
     "Band",
     "BootstrapResult",
@@ -62,10 +67,12 @@ __all__ = [
     "knn_auc",
     "linear_auc",
     "mcnemar_test",
+    "pair_table",
     "paired_p_value",
     "percentile_interval",
     "precision_recall_bands",
     "redraw_counts",
+    "redraw_data_sets",
     "redraw_models",
     "reliability_bands",
     "reliability_curve",

@@ -170,6 +170,17 @@ def compare_auc(
     return Comparison(difference, low, high, p_value, samples, np.isnan(samples).sum(axis=0), _unit(groups))
 
 
+def check_interval(kind: str) -> None:
+    """
+    Check the name of a kind of interval.
+
+    Raises:
+        ValueError: for an unknown one, naming those that are known.
+    """
+    if kind not in _INTERVALS:
+        raise ValueError(f"unknown interval {kind!r}; known: {', '.join(_INTERVALS)}")
+
+
 def _redraw(
     truth: np.ndarray,
     scores: np.ndarray,
@@ -184,8 +195,7 @@ def _redraw(
 def _interval(
     kind: str, samples: np.ndarray, value: np.ndarray, jackknife: Callable[[], np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray]:
-    if kind not in _INTERVALS:
-        raise ValueError(f"unknown interval {kind!r}; known: {', '.join(_INTERVALS)}")
+    check_interval(kind)
     return percentile_interval(samples) if kind == "percentile" else bca_interval(samples, value, jackknife())
 
 

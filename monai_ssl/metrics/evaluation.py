@@ -21,7 +21,7 @@ import pandas as pd
 
 from monai_ssl.metrics.auc import check_predictions, one_class, roc_auc
 from monai_ssl.metrics.calibration import calibration_error, calibration_line
-from monai_ssl.metrics.compare import MACRO
+from monai_ssl.metrics.model_redraws import MACRO
 from monai_ssl.metrics.predictions import label_names, truth_and_scores
 from monai_ssl.metrics.thresholds import youden_thresholds
 

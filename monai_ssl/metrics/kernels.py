@@ -111,11 +111,13 @@ def weighted_sensitivity(
     positives = np.zeros(redraws, np.int64)
     negatives = np.zeros(redraws, np.int64)
     for rank in range(image.shape[0]):
-        for r in range(redraws):
-            if positive[rank]:
-                positives[r] += counts[image[rank], r]
-            else:
-                negatives[r] += counts[image[rank], r]
+        row = image[rank]
+        if positive[rank]:
+            for r in range(redraws):
+                positives[r] += counts[row, r]
+        else:
+            for r in range(redraws):
+                negatives[r] += counts[row, r]
     # 1e-9: 0.9 of 10 negatives are 9, whatever 0.9 is in binary
     needed = np.ceil(specificity * negatives - 1e-9)
     missed = np.zeros(redraws, np.int64)
@@ -131,11 +133,13 @@ def weighted_sensitivity(
     for rank in range(image.shape[0]):
         if open_redraws == 0:
             break
-        for r in range(redraws):
-            if positive[rank]:
-                missed[r] += counts[image[rank], r]
-            else:
-                cleared[r] += counts[image[rank], r]
+        row = image[rank]
+        if positive[rank]:
+            for r in range(redraws):
+                missed[r] += counts[row, r]
+        else:
+            for r in range(redraws):
+                cleared[r] += counts[row, r]
         if tie_ends[rank]:
             for r in range(redraws):
                 if positives[r] > 0 and negatives[r] > 0 and np.isnan(sensitivity[r]) and cleared[r] >= needed[r]:

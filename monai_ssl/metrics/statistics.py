@@ -20,17 +20,12 @@ import numpy as np
 
 from monai_ssl.metrics.calibration import score_bins
 from monai_ssl.metrics.kernels import weighted_auc, weighted_average_precision, weighted_sensitivity, weighted_sums
+from monai_ssl.metrics.names import AT_THRESHOLD, OF_PROBABILITIES
 from monai_ssl.metrics.redraws import leave_out_counts, redraw_counts
 
-__all__ = ["AT_THRESHOLD", "METRICS", "OF_PROBABILITIES", "Decisions", "check_metrics", "redraw_auc", "redraw_metrics"]
-
-AT_SPECIFICITY = "sensitivity_at_specificity"
-AT_THRESHOLD = ("sensitivity", "specificity", "f1", "accuracy")
-OF_PROBABILITIES = ("brier", "calibration_error")
-METRICS = ("auc", "average_precision", f"{AT_SPECIFICITY}:0.9", *AT_THRESHOLD, *OF_PROBABILITIES)
+__all__ = ["Decisions", "leave_out_auc", "redraw_auc", "redraw_metrics"]
 
 _BINS = 10
-_TRUE_NEGATIVE, _FALSE_POSITIVE, _FALSE_NEGATIVE, _TRUE_POSITIVE = range(4)
 
 
 class Decisions:
@@ -64,18 +59,21 @@ class Decisions:
         Returns:
             (K, r) float64, NaN where a redraw, or the thresholds, do not allow it.
         """
-        tally = self._tally(counts) if any(name in AT_THRESHOLD for name in metrics) else {}
-        return np.stack([tally[name] if name in tally else self._value(name, counts) for name in metrics])
+        counted = any(name in (*AT_THRESHOLD, *OF_PROBABILITIES) for name in metrics)
+        cells = self._cells(counts) if counted else np.empty((4, 0))
+        return np.stack([self._value(name, counts, cells) for name in metrics])
 
-    def _value(self, name: str, counts: np.ndarray) -> np.ndarray:
+    def _value(self, name: str, counts: np.ndarray, cells: np.ndarray) -> np.ndarray:
+        if name in AT_THRESHOLD:
+            return _of_cells(name, cells) if self.decided else np.full(counts.shape[1], np.nan)
+        if name in OF_PROBABILITIES:
+            weighted = weighted_sums(self.image, *self._errors[name], _BINS, counts)
+            with np.errstate(invalid="ignore"):
+                return np.abs(weighted).sum(axis=0) / cells.sum(axis=0)
         if name == "auc":
             return weighted_auc(*self._ranked, counts)
         if name == "average_precision":
             return weighted_average_precision(*self._ranked, counts)
-        if name == "brier":
-            return self._mean(np.zeros(len(self.image), np.int64), (self.scores - self.positive) ** 2, counts)
-        if name == "calibration_error":
-            return self._mean(score_bins(self.scores, _BINS), self.scores - self.positive, counts)
         return weighted_sensitivity(*self._ranked, counts, float(name.partition(":")[2]))
 
     @cached_property
@@ -85,48 +83,36 @@ class Decisions:
         ranked = self.scores[order]
         return self.image[order], self.positive[order], np.append(ranked[1:] != ranked[:-1], True)
 
-    def _mean(self, code: np.ndarray, weight: np.ndarray, counts: np.ndarray) -> np.ndarray:
-        """The absolute sums of a weight over each code, by the number of decisions."""
-        if len(code) and (self.scores.min() < 0 or self.scores.max() > 1):
-            return np.full(counts.shape[1], np.nan)
-        sums = weighted_sums(self.image, code, weight, _BINS, counts)
-        with np.errstate(invalid="ignore"):
-            return np.abs(sums).sum(axis=0) / counts[self.image].sum(axis=0)
+    @cached_property
+    def _errors(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """Bins, and what is summed up in each, of the metrics whose sums are then added without sign."""
+        error = self.scores - self.positive
+        if ((self.scores < 0) | (self.scores > 1)).any():
+            error[:] = np.nan
+        return {
+            "brier": (np.zeros(len(error), np.int64), error**2),
+            "calibration_error": (score_bins(self.scores, _BINS), error),
+        }
 
-    def _tally(self, counts: np.ndarray) -> dict[str, np.ndarray]:
-        cells = weighted_sums(self.image, 2 * self.positive + self.called, np.ones(len(self.image)), 4, counts)
-        if not self.decided:
-            cells[:] = np.nan
-        tn, fp, fn, tp = cells[[_TRUE_NEGATIVE, _FALSE_POSITIVE, _FALSE_NEGATIVE, _TRUE_POSITIVE]]
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return {
-                "sensitivity": tp / (tp + fn),
-                "specificity": tn / (tn + fp),
-                "f1": np.where(tp + fn > 0, 2 * tp / (2 * tp + fp + fn), np.nan),
-                "accuracy": (tp + tn) / (tp + tn + fp + fn),
-            }
+    @cached_property
+    def _cell(self) -> np.ndarray:
+        return 2 * self.positive + self.called
+
+    def _cells(self, counts: np.ndarray) -> np.ndarray:
+        """(4, r) how many true negatives, false positives, false negatives and true positives."""
+        return weighted_sums(self.image, self._cell, np.ones(len(self.image)), 4, counts)
 
 
-def check_metrics(metrics: Iterable[str]) -> tuple[str, ...]:
-    """
-    The names of metrics, or one error that names those which are none.
-
-    Raises:
-        ValueError: also for none at all, or one twice.
-
-    Example:
-        >>> check_metrics(["auc", "sensitivity_at_specificity:0.95"])
-        ('auc', 'sensitivity_at_specificity:0.95')
-    """
-    names = tuple(metrics)
-    wrong = [name for name in names if name not in METRICS and not _at_specificity(name)]
-    wrong += [f"{name} twice" for name in dict.fromkeys(names) if names.count(name) > 1]
-    if wrong or not names:
-        raise ValueError(
-            f"unknown metrics: {', '.join(wrong) or 'none given'}; known: {', '.join(METRICS)} (or another specificity "
-            "above 0 and up to 1)"
-        )
-    return names
+def _of_cells(name: str, cells: np.ndarray) -> np.ndarray:
+    tn, fp, fn, tp = cells
+    with np.errstate(invalid="ignore", divide="ignore"):
+        if name == "sensitivity":
+            return tp / (tp + fn)
+        if name == "specificity":
+            return tn / (tn + fp)
+        if name == "f1":
+            return np.where(tp + fn > 0, 2 * tp / (2 * tp + fp + fn), np.nan)
+        return (tp + tn) / (tp + tn + fp + fn)
 
 
 def redraw_metrics(columns: Sequence[Decisions], metrics: Sequence[str], counts: Iterable[np.ndarray]) -> np.ndarray:
@@ -180,11 +166,3 @@ def _auc(labels: np.ndarray, scores: np.ndarray, counts: Iterable[np.ndarray]) -
     columns = [Decisions(truth, column) for model in scores for truth, column in zip(labels.T, model.T, strict=True)]
     samples = redraw_metrics(columns, ("auc",), counts)
     return samples.reshape(len(samples), len(scores), labels.shape[1])
-
-
-def _at_specificity(name: str) -> bool:
-    kind, _, text = name.partition(":")
-    try:
-        return kind == AT_SPECIFICITY and 0 < float(text) <= 1
-    except ValueError:
-        return False

@@ -9,50 +9,67 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""From run folders to `comparison.csv`, `report.json` and one self-contained `report.html`."""
+"""From run folders to `comparison.csv`, `report.json`, graphs and one self-contained `report.html`."""
 
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from monai_ssl.data import SliceStore
 from monai_ssl.files import atomic_path, lock_folder, write_json, write_table
-from monai_ssl.metrics import redraw_models
-from monai_ssl.report.numbers import report_numbers
-from monai_ssl.report.page import Picture, render, setting_rows
-from monai_ssl.report.pictures import curve_pictures, roc_pictures, show_slices
-from monai_ssl.report.runs import find_dropped, read_run, read_runs
-from monai_ssl.report.words import decimals, dropped_text, p_text
-from monai_ssl.visualize.figures import MODEL_COLORS
+from monai_ssl.metrics import METRICS, pair_table, redraw_data_sets
+from monai_ssl.metrics.bootstrap import check_interval
+from monai_ssl.metrics.names import check_metrics
+from monai_ssl.report.numbers import report_numbers, with_interval
+from monai_ssl.report.page import Picture, embed_figure
+from monai_ssl.report.pictures import show_slices
+from monai_ssl.report.plots import Plot, curve_plots, forest_plots, performance_plots, unique_names
+from monai_ssl.report.runs import Run, find_dropped, read_run, read_runs
+from monai_ssl.report.view import render_report
+from monai_ssl.visualize import save_svg
 
 __all__ = ["build_report", "compare_runs"]
+
+_FIGURES = "figures"
 
 
 def compare_runs(
     runs: Sequence[str | os.PathLike],
     output_dir: str | os.PathLike,
     *,
+    metrics: Sequence[str] = METRICS,
     redraws: int = 1000,
     seed: int = 0,
     split: str = "test",
+    stratify: bool = False,
+    interval: str = "percentile",
     store: str | os.PathLike | None = None,
     pretraining: str | os.PathLike | None = None,
 ) -> Path:
     """
-    Compare finished runs and write the report: `comparison.csv`, `report.json`, `report.html`, replacing earlier ones.
+    Compare finished runs and write the report, replacing an earlier one.
 
-    One run alone is allowed: it gets intervals and no comparison. Nothing that names a patient or an image is written.
+    It is `report.html`, with the numbers in `report.json` and `comparison.csv`, the graphs as SVG in `figures/`, and a
+    methods paragraph in `methods.txt`. One run alone is allowed: it gets intervals and no comparison. Nothing that
+    names a patient or an image is written.
 
     Args:
-        runs: run folders (`predictions.csv`, and `metrics.jsonl` and `settings.json` where there) or predictions files.
-            The first ones of a pair are "a": differences are first minus second.
+        runs: run folders (`predictions.csv`, and `metrics.jsonl` and `settings.json` where there) or predictions files,
+            as PATH, MODEL=PATH or MODEL@DATASET=PATH. The first ones of a pair are "a": differences are first minus
+            second.
         output_dir: made when absent.
+        metrics: names, see :py:func:`monai_ssl.metrics.compare`; the first one heads the report.
         redraws: of the bootstrap.
         seed: of the redraws.
         split: rows of the predictions to use.
+        stratify: draw as many patients of each label as the data have.
+        interval: that the report shows, "percentile" or "bca"; `comparison.csv` has both of the differences.
         store: the slice store the images came from, for what reduction kept and dropped. Where the `dataset_dir` of a
             run is a store of the same volumes that holds the dropped slices, they are shown too.
         pretraining: run folder of the self-supervised run, for its loss and settings.
@@ -66,80 +83,88 @@ def compare_runs(
     Example:
         >>> compare_runs(["runs/swav", "runs/scratch"], "report", store="slices")  # doctest: +SKIP
     """
+    names = check_metrics(metrics)
+    check_interval(interval)
     read = read_runs(runs, split)
     before = None if pretraining is None else read_run(pretraining, "pre-training", predictions=False)
     slices = None if store is None else SliceStore.open(store)
-    result = redraw_models(
-        {run.name: run.predictions for run in read if run.predictions is not None}, redraws, seed, split
-    )
+    tables, thresholds = _by_data_set(read)
+    results = redraw_data_sets(tables, names, redraws, seed, split, stratify, thresholds)
+    comparisons = pair_table(results)
     reduction, strip, tiles = (None, [], []) if slices is None else show_slices(slices, *find_dropped(slices, read))
-    numbers = report_numbers(result, read, seed, split, before, reduction)
-    pictures = {
-        "roc": roc_pictures(result, redraws, seed),
-        "training": curve_pictures({run.name: run.metrics for run in read}, "training"),
-        "pretraining": [] if before is None else curve_pictures({before.name: before.metrics}, "pretraining"),
-        "strip": strip,
-        "exemplars": tiles,
-    }
-    page = build_report(numbers, pictures)
+    numbers = report_numbers(
+        results,
+        comparisons,
+        read,
+        seed=seed,
+        split=split,
+        stratified=stratify,
+        interval=interval,
+        pretraining=before,
+        reduction=reduction,
+    )
+    plots = unique_names(
+        [
+            *forest_plots(with_interval(comparisons, interval)),
+            *performance_plots(results, seed, stratify),
+            *curve_plots({run.column: run.metrics for run in read}, "training"),
+            *([] if before is None else curve_plots({before.name: before.metrics}, "pretraining")),
+        ]
+    )
+    page = build_report(numbers, plots, {"strip": strip, "exemplars": tiles})
     output = Path(output_dir)
     with lock_folder(output):
-        write_table(output / "comparison.csv", result.pairs())
+        write_table(output / "comparison.csv", comparisons)
         write_json(output / "report.json", numbers)
-        with atomic_path(output / "report.html") as partial:
-            partial.write_text(page, encoding="utf-8")
+        _write_text(output / "methods.txt", numbers["methods"] + "\n")
+        _write_figures(output / _FIGURES, plots)
+        _write_text(output / "report.html", page)
     return output / "report.html"
 
 
-def build_report(numbers: Mapping[str, Any], pictures: Mapping[str, Sequence[Picture]]) -> str:
+def build_report(
+    numbers: Mapping[str, Any], plots: Sequence[Plot], pictures: Mapping[str, Sequence[Picture]] | None = None
+) -> str:
     """
-    Render the page: one file, no script, nothing fetched from anywhere.
+    Render the page: one file, nothing fetched from anywhere, and no script but the one that sorts tables.
 
     Args:
         numbers: the content of `report.json`; every number on the page comes from it.
-        pictures: by section: "roc", "training", "pretraining", "strip", "exemplars"; an empty section is left out.
+        plots: the graphs; a section without any is left out.
+        pictures: of slices, by section: "strip", "exemplars", "saliency".
 
     Returns:
         HTML.
     """
-    runs = numbers["runs"]
-    reduction, before = numbers["reduction"], numbers["pretraining"]
-    return render(
-        "report.html.j2",
-        {"decimals": decimals, "dropped_text": dropped_text, "p_text": p_text},
-        numbers=numbers,
-        pictures=pictures,
-        names=[run["name"] for run in runs],
-        colors={run["name"]: position % len(MODEL_COLORS) for position, run in enumerate(runs)},
-        pairs=_by(numbers["comparisons"], "model_a", "model_b"),
-        by_label=_by(numbers["models"], "label"),
-        largest=_largest_difference(numbers["comparisons"]),
-        lowest=_lowest_auc(numbers["models"]),
-        settings=setting_rows([run["settings"] for run in runs]),
-        versions=setting_rows([run["versions"] for run in runs]),
-        earlier=[
-            (title, setting_rows([values]))
-            for title, values in (
-                ("Pre-training", {} if before is None else before["settings"]),
-                ("Slicing and reduction", {} if reduction is None else reduction["settings"]),
-            )
-            if values
-        ],
-    )
+    embedded: dict[str, list[Picture]] = {name: list(shown) for name, shown in (pictures or {}).items()}
+    for plot in plots:
+        picture = Picture(plot.caption, embed_figure(plot.figure, plot.name, plot.alt), main=plot.main)
+        embedded.setdefault(plot.section, []).append(picture)
+    return render_report(numbers, embedded)
 
 
-def _by(rows: Sequence[Mapping[str, Any]], *names: str) -> list[list[Mapping[str, Any]]]:
-    groups: dict[tuple, list[Mapping[str, Any]]] = {}
-    for row in rows:
-        groups.setdefault(tuple(row[name] for name in names), []).append(row)
-    return list(groups.values())
+def _by_data_set(
+    runs: Sequence[Run],
+) -> tuple[dict[str, dict[str, pd.DataFrame]], dict[str, dict[str, Mapping[str, float]]]]:
+    """Predictions and thresholds by data set and model."""
+    tables: dict[str, dict[str, pd.DataFrame]] = {}
+    thresholds: dict[str, dict[str, Mapping[str, float]]] = {}
+    for run in runs:
+        if run.predictions is not None:
+            tables.setdefault(run.data_set, {})[run.name] = run.predictions
+        if run.thresholds is not None:
+            thresholds.setdefault(run.data_set, {})[run.name] = run.thresholds
+    return tables, thresholds
 
 
-def _largest_difference(rows: Sequence[Mapping[str, Any]]) -> float:
-    ends = [abs(row[end]) for row in rows for end in ("low", "high") if row[end] is not None]
-    return max(ends, default=0.0) * 1.05 or 0.01
+def _write_figures(folder: Path, plots: Sequence[Plot]) -> None:
+    """All graphs as SVG; those of an earlier report go."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    for plot in plots:
+        save_svg(plot.figure, folder / f"{plot.name}.svg", plot.alt)
 
 
-def _lowest_auc(rows: Sequence[Mapping[str, Any]]) -> float:
-    # Down to chance at least, so that a look at the bars tells how far from it a model is.
-    return min([0.48, *(row["low"] - 0.02 for row in rows if row["low"] is not None)])
+def _write_text(path: Path, text: str) -> None:
+    with atomic_path(path) as partial:
+        partial.write_text(text, encoding="utf-8")

@@ -45,6 +45,7 @@ class Picture:
 
     Attributes:
         beside: of an exemplar, the dropped slices to stand beside it.
+        main: whether it stands open where a section has many.
     """
 
     caption: str
@@ -52,6 +53,7 @@ class Picture:
     image: str | None = None
     alt: str = ""
     beside: tuple[Picture, ...] = ()
+    main: bool = True
 
 
 def embed_figure(figure: Figure, name: str, alt: str) -> Markup:

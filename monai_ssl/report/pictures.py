@@ -13,70 +13,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
-import pandas as pd
-
 from monai_ssl.data import SliceStore
-from monai_ssl.metrics import ModelRedraws, roc_bands
 from monai_ssl.report.numbers import slice_numbers
 from monai_ssl.report.page import Picture, embed_figure, embed_image
-from monai_ssl.report.words import decimals, interval_text
 from monai_ssl.visualize import (
     axis_strip,
-    curve_figure,
-    curve_names,
     dropped_table,
     exemplar_images,
     exemplar_table,
-    roc_figure,
     typical_volume,
 )
 from monai_ssl.visualize.contact_sheet import caption, distance_text, dropped_caption
 
-__all__ = ["curve_pictures", "roc_pictures", "show_slices"]
+__all__ = ["show_slices"]
 
 _EXEMPLARS = 24
 _WITH_DROPPED = 40  # pictures of slices, kept and dropped: keeps the page of a real CT below 1 MB
 _EACH = 4  # one row
-
-
-def roc_pictures(result: ModelRedraws, redraws: int, seed: int) -> list[Picture]:
-    """The mean over labels first, where there are several, then one panel for each label with both classes."""
-    data = result.data
-    bands = [roc_bands(data.truth, scores, redraws, data.patients, seed) for scores in data.scores]
-    order = sorted(range(len(result.labels)), key=lambda i: i < len(data.labels))
-    intervals = result.intervals().set_index(["model", "label"])
-    pictures = []
-    for i in order:
-        label = result.labels[i]
-        curves = {model: band for model, of_model in zip(data.models, bands, strict=True) if (band := of_model[i])}
-        if not curves:
-            continue
-        tested = sum(band is not None for band in bands[0][: len(data.labels)])
-        title = f"Mean of {tested} labels" if i == len(data.labels) else label
-        values = "; ".join(
-            f"{model} AUC {interval_text(row['value'], row)}"
-            for model, row in ((model, intervals.loc[(model, label)]) for model in curves)
-        )
-        alt = f"ROC curves with 95 % bands, {title}: {values}"
-        pictures.append(Picture(title, embed_figure(roc_figure(curves, title), f"roc-{i}", alt)))
-    return pictures
-
-
-def curve_pictures(metrics: Mapping[str, pd.DataFrame], name: str) -> list[Picture]:
-    """One panel per numeric series of the runs; `name` keeps the ids of several groups apart."""
-    pictures = []
-    for number, series in enumerate(curve_names(metrics)):
-        ends = "; ".join(
-            f"{run} from {decimals(values.iloc[0])} to {decimals(values.iloc[-1])}"
-            for run, table in metrics.items()
-            if series in table.columns and len(values := table[series].dropna())
-        )
-        alt = f"{series.replace('_', ' ')} over training: {ends}"
-        pictures.append(Picture(series, embed_figure(curve_figure(metrics, series), f"{name}-{number}", alt)))
-    return pictures
 
 
 def show_slices(

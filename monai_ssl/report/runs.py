@@ -13,11 +13,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath, PureWindowsPath
 from typing import Any
 
@@ -54,6 +55,7 @@ class Run:
         data_set: that the predictions are of; "" where only one is compared.
         thresholds: by label, of `thresholds.json`; where there is none :py:func:`read_runs` takes those that the `val`
             rows give; None without both.
+        checksums: SHA-256 of the run's files, by name.
     """
 
     name: str
@@ -65,6 +67,12 @@ class Run:
     dataset_dir: str | None = None
     data_set: str = ""
     thresholds: dict[str, float] | None = None
+    checksums: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def column(self) -> str:
+        """What tells the run from all others of the report."""
+        return f"{self.name} on {self.data_set}" if self.data_set else self.name
 
 
 def read_runs(arguments: Sequence[str | os.PathLike], split: str = "test") -> list[Run]:
@@ -125,6 +133,7 @@ def read_run(path: str | os.PathLike, name: str, predictions: bool = True) -> Ru
         finished=None if not settings else finished is not None and finished >= settings.get("max_epochs", finished),
         dataset_dir=value if isinstance(value := settings.get("dataset_dir"), str) and value else None,
         thresholds=_recorded_thresholds(path if path.is_file() else folder / "predictions.csv"),
+        checksums=_checksums(path if path.is_file() else folder / "predictions.csv"),
     )
 
 
@@ -201,6 +210,19 @@ def _recorded_thresholds(predictions: Path) -> dict[str, float] | None:
 
 def _chosen(table: pd.DataFrame | None) -> dict[str, float] | None:
     return None if table is None else own_thresholds(table, label_names(table))
+
+
+def _checksums(predictions: Path) -> dict[str, str]:
+    """Of the predictions, and of what lies beside a file of that very name; without names, which may be people's."""
+    files = {"predictions.csv": predictions}
+    if predictions.name == "predictions.csv":
+        files |= {name: predictions.with_name(name) for name in ("thresholds.json", "model.pt")}
+    found = {}
+    for name, path in files.items():
+        if path.is_file():
+            with path.open("rb") as file:
+                found[name] = hashlib.file_digest(file, "sha256").hexdigest()
+    return found
 
 
 def _unlike(store: SliceStore, other: SliceStore, dropped: pd.DataFrame) -> str | None:

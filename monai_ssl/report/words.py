@@ -9,67 +9,95 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The result in sentences, and what a reader must hold against it."""
+"""The result in sentences, and how numbers are written in them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
+
+from monai_ssl.metrics import MACRO, MEAN, MICRO
+from monai_ssl.metrics.names import AT_SPECIFICITY, AT_THRESHOLD, OF_PROBABILITIES
 
 __all__ = [
     "beside_text",
-    "caveats",
+    "better_side",
     "counted",
     "decimals",
     "dropped_text",
+    "equal_p",
     "interval_text",
+    "label_text",
     "listed",
+    "metric_text",
     "p_text",
+    "rows_of",
     "summary",
 ]
 
-_LEVEL = 0.05
-_FEW_CASES = 30  # images of the rarer class; below, one image more or less visibly moves the AUC
-_FEW_PATIENTS = 100  # below, percentile intervals are known to come out too narrow
-_WIDE = 0.10  # an interval this wide holds a fair and a good classifier alike
+LEVEL = 0.05
 _UNDEFINED = "\u2013"
-# By what the settings of a pre-training run say of them.
-_TEST_PATIENTS = {
-    "included": "Pre-training saw the images of the test patients, though not their labels, since it was run with "
-    "include_test_patients: on patients that it has not seen, the AUC of runs that start from it may be lower.",
-    "unknown": "Pre-training was given no labels, so it could not leave out the images of test patients: if it saw "
-    "them, the AUC of runs that start from it may be lower on patients that it has not seen.",
-}
 _MANY = 6  # pairs that are still pleasant to read as sentences
+_METRICS = {
+    "auc": "AUC",
+    "average_precision": "average precision",
+    "f1": "F1",
+    "brier": "Brier score",
+    "calibration_error": "expected calibration error",
+}
+_MEANS = {MACRO: "mean over labels", MICRO: "all labels pooled"}
 
 
 def summary(numbers: dict[str, Any]) -> list[str]:
     """Sentences on what was tested, how each model did and which differences the data support."""
-    headline, tested = numbers["headline"], [row for row in numbers["labels"] if row["positives"] and row["negatives"]]
-    several = len(numbers["labels"]) > 1
-    what = f"mean AUC over {len(tested)} labels" if several else f"AUC for {headline}"
-    sentences = [_test_set(numbers)]
-    models = [row for row in numbers["models"] if row["label"] == headline]
+    headline = numbers["headline"]
+    models = rows_of(numbers["models"], **headline)
+    sentences = [_test_set(numbers, data_set) for data_set in numbers["data_sets"]]
     values = [f"{interval_text(row['value'], row)} for {row['model']}" for row in models]
-    sentences.append(f"The {what} is {listed(values)}.")
-    pairs = [row for row in numbers["comparisons"] if row["label"] == headline]
-    family = sum(row["p_value"] is not None for row in numbers["comparisons"])
+    if values:
+        sentences.append(f"The {_headline_text(numbers)} is {listed(values)}.")
+    pairs = rows_of(numbers["comparisons"], **headline)
+    family = sum(row["p_value"] is not None for row in _of_metric(numbers))
     sentences += [_verdict(row, family) for row in pairs[:_MANY]]
     if len(pairs) > _MANY:
         sentences.append(f"The table below holds all {len(pairs)} pairs of models.")
-    single = [row for row in numbers["comparisons"] if row["label"] != headline and row["p_value"] is not None]
-    if single:
-        found = [row for row in single if row["q_value"] < _LEVEL]
-        named = listed([f"{row['label']} ({row['model_a']} and {row['model_b']})" for row in found])
-        count = f"{len(found)} of {len(single)} differences" if found else f"none of {len(single)} differences"
-        verb = "is" if len(found) <= 1 else "are"
-        sentences.append(f"Label by label, {count} {verb} below q = {_LEVEL}{': ' if found else ''}{named}.")
-    return sentences
+    return [*sentences, *_by_label(numbers), *_at_thresholds(numbers)]
 
 
-def caveats(numbers: dict[str, Any]) -> list[str]:
-    """What limits the result, each only where these data demand it."""
-    return [*_of_the_images(numbers), *_of_the_intervals(numbers), *_of_the_runs(numbers)]
+def rows_of(rows: Iterable[Mapping[str, Any]], **wanted: Any) -> list[Mapping[str, Any]]:
+    """
+    The rows that have these values.
+
+    Example:
+        >>> rows_of([{"label": "a", "metric": "auc"}, {"label": "b", "metric": "auc"}], label="b", metric="auc")
+        [{'label': 'b', 'metric': 'auc'}]
+    """
+    return [row for row in rows if all(row[name] == value for name, value in wanted.items())]
+
+
+def metric_text(metric: str) -> str:
+    """
+    A metric's name in words.
+
+    Example:
+        >>> metric_text("auc"), metric_text("sensitivity_at_specificity:0.9")
+        ('AUC', 'sensitivity at 90 % specificity')
+    """
+    kind, _, at = metric.partition(":")
+    if kind == AT_SPECIFICITY:
+        return f"sensitivity at {100 * float(at):g} % specificity"
+    return _METRICS.get(kind, kind)
+
+
+def label_text(label: str, several: bool = True) -> str:
+    """A label's name; what its mean is called, where there are several."""
+    return _MEANS.get(label, label) if several else label
+
+
+def better_side(row: Mapping[str, Any]) -> str:
+    """The model of a pair that does better: the one with the higher value, or the lower one of an error."""
+    first = (row["difference"] > 0) != (row["metric"] in OF_PROBABILITIES)
+    return row["model_a"] if first else row["model_b"]
 
 
 def decimals(value: float | None, sign: bool = False) -> str:
@@ -112,6 +140,11 @@ def beside_text(reduction: dict[str, Any]) -> str:
     )
 
 
+def equal_p(value: float) -> str:
+    """A p-value with its sign: "= 0.012" or "< 0.001"."""
+    return p_text(value) if value < 0.001 else f"= {p_text(value)}"
+
+
 def p_text(value: float | None) -> str:
     """A p-value with three decimals; what would round to nothing as "< 0.001"."""
     return _UNDEFINED if value is None else "< 0.001" if value < 0.001 else f"{value:.3f}"
@@ -127,117 +160,82 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def listed(items: list[str]) -> str:
+def listed(items: Sequence[str]) -> str:
     """Items as part of a sentence; of many, the first ones and how many more."""
     if len(items) > _MANY:
         items = [*items[: _MANY - 1], f"{len(items) - _MANY + 1} more"]
     return " and ".join([", ".join(items[:-1]), *items[-1:]] if len(items) > 1 else items)
 
 
-def _test_set(numbers: dict[str, Any]) -> str:
-    patients = "" if numbers["patients"] is None else f" of {counted(numbers['patients'], 'patient')}"
-    text = f"The {numbers['split']} split holds {counted(numbers['images'], 'image')}{patients}"
-    if len(numbers["labels"]) > 1:
-        return f"{text}, with {len(numbers['labels'])} labels."
-    label = numbers["labels"][0]
+def _test_set(numbers: dict[str, Any], data_set: dict[str, Any]) -> str:
+    patients = "" if data_set["patients"] is None else f" of {counted(data_set['patients'], 'patient')}"
+    name = f" of {data_set['name']}" if len(numbers["data_sets"]) > 1 else ""
+    text = f"The {numbers['split']} split{name} holds {counted(data_set['images'], 'image')}{patients}"
+    if len(data_set["labels"]) > 1:
+        return f"{text}, with {len(data_set['labels'])} labels."
+    label = data_set["labels"][0]
     by_patient = "" if label["patients_with"] is None else f" of {counted(label['patients_with'], 'patient')}"
     return f"{text}; {label['label']} is positive in {counted(label['positives'], 'image')}{by_patient}."
 
 
-def _verdict(row: dict[str, Any], family: int) -> str:
+def _headline_text(numbers: dict[str, Any]) -> str:
+    label, metric = numbers["headline"]["label"], metric_text(numbers["headline"]["metric"])
+    data_sets = numbers["data_sets"]
+    over = f", averaged over {len(data_sets)} data sets," if numbers["headline"]["data_set"] == MEAN else ""
+    if label != MACRO or len(data_sets[0]["labels"]) == 1:
+        return f"{metric} for {label}{over}"
+    tested = [row for row in data_sets[0]["labels"] if row["positives"] and row["negatives"]]
+    return f"mean {metric} over {len(tested)} labels{over}" if not over else f"mean {metric} over labels{over}"
+
+
+def _of_metric(numbers: dict[str, Any]) -> list[Mapping[str, Any]]:
+    """The comparisons of the headline's metric, which are one family."""
+    return rows_of(numbers["comparisons"], metric=numbers["headline"]["metric"])
+
+
+def _verdict(row: Mapping[str, Any], family: int) -> str:
     a, b = row["model_a"], row["model_b"]
     if row["p_value"] is None:
         return f"{a} and {b} cannot be compared: no redraw holds both classes of every label."
     level = row["q_value"] if family > 1 else row["p_value"]
-    corrected = f", q {_equal(row['q_value'])} corrected for {family} comparisons" if family > 1 else ""
-    text = f"{a} minus {b}: {interval_text(row['difference'], row, sign=True)}, p {_equal(row['p_value'])}{corrected}."
-    if level < _LEVEL:
-        better, other = (a, b) if row["difference"] > 0 else (b, a)
-        return f"{text} {better} ranks these images better than {other}, beyond what chance in drawing them explains."
+    corrected = f", q {equal_p(row['q_value'])} corrected for {family} comparisons" if family > 1 else ""
+    text = f"{a} minus {b}: {interval_text(row['difference'], row, sign=True)}, p {equal_p(row['p_value'])}{corrected}."
+    if level < LEVEL:
+        better = better_side(row)
+        other = b if better == a else a
+        does = "ranks these images better than" if row["metric"] == "auc" else "does better on these images than"
+        return f"{text} {better} {does} {other}, beyond what chance in drawing them explains."
     return f"{text} These data do not show that either is better; differences within the interval remain possible."
 
 
-def _of_the_images(numbers: dict[str, Any]) -> Iterable[str]:
-    labels = numbers["labels"]
-    empty = [row["label"] for row in labels if not row["positives"] or not row["negatives"]]
-    if empty:
-        verb = "has" if len(empty) == 1 else "have"
-        yield (
-            f"{listed(empty)} {verb} one class only in the {numbers['split']} split: no AUC is defined, the cells are "
-            "empty and the mean leaves them out."
-        )
-    unknown = [f"{row['label']} ({row['unknown']})" for row in labels if row["unknown"]]
-    if unknown:
-        yield f"Unknown in some images, which are left out for that label alone: {listed(unknown)}."
-    few = [row for row in labels if 0 < min(row["positives"], row["negatives"]) < _FEW_CASES]
-    if few:
-        named = listed([_rarer(row) for row in few])
-        yield f"Few cases: {named}. Below {_FEW_CASES}, single images move the AUC visibly."
-    if numbers["patients"] is not None and numbers["patients"] < _FEW_PATIENTS:
-        yield (
-            f"Only {counted(numbers['patients'], 'patient')} in the {numbers['split']} split: below {_FEW_PATIENTS}, "
-            "bootstrap intervals tend to be too narrow and p-values too small."
-        )
-    if numbers["unit"] == "image":
-        yield (
-            "The tables name no patients, so single images were redrawn. If several images come from one patient, the "
-            "intervals are too narrow and the p-values too small."
-        )
-    if numbers["patients_in_other_splits"]:
-        yield (
-            f"{counted(numbers['patients_in_other_splits'], 'patient')} of the {numbers['split']} split also occur in "
-            "another split: the AUCs may be too high. Split by patient and train again."
-        )
-
-
-def _of_the_intervals(numbers: dict[str, Any]) -> Iterable[str]:
-    headline = [row for row in numbers["models"] if row["label"] == numbers["headline"] and row["low"] is not None]
-    widest = max((row["high"] - row["low"] for row in headline), default=0.0)
-    if widest > _WIDE:
-        yield f"Wide intervals: up to {decimals(widest)} of AUC from end to end. More test patients would narrow them."
-    first = numbers["models"][0]["model"]
-    tested = {row["label"] for row in numbers["labels"] if row["positives"] and row["negatives"]}
-    tested.add(numbers["headline"])
-    left_out = [
-        row for row in numbers["models"] if row["model"] == first and row["left_out"] and row["label"] in tested
+def _by_label(numbers: dict[str, Any]) -> Iterable[str]:
+    """How many differences of single labels, in single data sets, hold against the family."""
+    several = len(numbers["data_sets"]) > 1
+    single = [
+        row
+        for row in _of_metric(numbers)
+        if row["p_value"] is not None and row["label"] not in _MEANS and not (several and row["data_set"] == MEAN)
     ]
-    if left_out:
-        named = listed([f"{row['left_out']} for {_label_text(numbers, row['label'])}" for row in left_out])
-        yield (
-            f"Of {numbers['redraws']} redraws some lacked a class and were left out: {named}. The intervals hold for "
-            "test sets that have both classes."
-        )
+    if len(single) < 2:
+        return
+    found = [row for row in single if row["q_value"] < LEVEL]
+    where = [f" on {row['data_set']}" if several else "" for row in found]
+    named = [
+        f"{row['label']}{on} ({row['model_a']} and {row['model_b']})" for row, on in zip(found, where, strict=True)
+    ]
+    count = f"{len(found)} of {len(single)} differences" if found else f"none of {len(single)} differences"
+    verb = "is" if len(found) <= 1 else "are"
+    yield f"Label by label, {count} {verb} below q = {LEVEL}{': ' if found else ''}{listed(named)}."
 
 
-def _of_the_runs(numbers: dict[str, Any]) -> Iterable[str]:
-    unfinished = [run["name"] for run in numbers["runs"] if run["finished"] is False]
-    if unfinished:
-        yield f"Not trained to the end: {listed(unfinished)}."
-    before = numbers.get("pretraining") or {}
-    if (seen := _TEST_PATIENTS.get(before.get("settings", {}).get("test_patients"))) is not None:
-        yield seen
-    differing = numbers["differing_settings"]
-    if len(differing) > 1:
-        yield (
-            f"The runs differ in {len(differing)} settings ({listed(differing)}), so a difference in AUC cannot be "
-            "laid to one of them."
-        )
-    yield (
-        "Each model is one training run. Intervals and p-values tell how the result varies with the test "
-        f"{numbers['unit']}s, not with another training seed."
-    )
-
-
-def _rarer(row: dict[str, Any]) -> str:
-    rarer = "positives" if row["positives"] <= row["negatives"] else "negatives"
-    patients = row["patients_with" if rarer == "positives" else "patients_without"]
-    of = f" of {counted(patients, 'patient')}" if patients and rarer == "positives" else ""
-    return f"{row['label']} has {counted(row[rarer], rarer[:-1] + ' image')}{of}"
-
-
-def _label_text(numbers: dict[str, Any], label: str) -> str:
-    return "the mean" if len(numbers["labels"]) > 1 and label == numbers["headline"] else label
-
-
-def _equal(value: float) -> str:
-    return p_text(value) if value < 0.001 else f"= {p_text(value)}"
+def _at_thresholds(numbers: dict[str, Any]) -> Iterable[str]:
+    where = {"data_set": numbers["headline"]["data_set"], "label": numbers["headline"]["label"]}
+    parts = []
+    for model in dict.fromkeys(row["model"] for row in numbers["models"]):
+        rows = rows_of(numbers["models"], **where, model=model)
+        values = {row["metric"]: row["value"] for row in rows if row["metric"] in AT_THRESHOLD}
+        if values.get("sensitivity") is not None and values.get("specificity") is not None:
+            parts.append(f"{decimals(values['sensitivity'])} and {decimals(values['specificity'])} for {model}")
+    if parts:
+        mean = "mean sensitivity" if where["label"] == MACRO else "sensitivity"
+        yield f"At the thresholds chosen on validation, {mean} and specificity are {listed(parts)}."

@@ -20,7 +20,7 @@ from monai_ssl.data import FinetuningData, PretrainingData
 from monai_ssl.data.images import list_images
 from monai_ssl.data.label_problems import label_problems
 from monai_ssl.data.labels import matching_names
-from monai_ssl.metrics.compare import MACRO
+from monai_ssl.metrics import MACRO, MICRO
 from monai_ssl.metrics.predictions import align_predictions
 
 
@@ -263,12 +263,13 @@ def test_the_folder_of_a_data_set_tells_which_of_equal_names_are_meant(root):
     assert matching_names(images, wanted, "elsewhere").tolist() == images.tolist()
 
 
-def test_a_label_called_as_the_mean_is_named_before_training(folder):
-    table = pd.read_csv(folder / "labels.csv", dtype=str).rename(columns={"rare": MACRO})
-    table[MACRO] = [str(number // 4 % 2) for number in range(16)]
+@pytest.mark.parametrize("mean", [MACRO, MICRO])
+def test_a_label_called_as_a_mean_is_named_before_training(folder, mean):
+    table = pd.read_csv(folder / "labels.csv", dtype=str).rename(columns={"rare": mean})
+    table[mean] = [str(number // 4 % 2) for number in range(16)]
     table.to_csv(folder / "mean.csv", index=False)
     [problem] = FinetuningData(folder, folder / "mean.csv").problems
-    assert "a label is called 'macro'" in problem
+    assert f"a label is called {mean!r}" in problem
     assert "--label_names" in problem
-    for names in ("finding", MACRO):
+    for names in ("finding", mean):
         assert FinetuningData(folder, folder / "mean.csv", label_names=names).problems == []

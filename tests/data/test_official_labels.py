@@ -395,8 +395,8 @@ def test_tables_as_spreadsheets_and_windows_write_them(tmp_path):
     [
         (b"", "not a CSV table"),
         (b"image,nodule\n", "a header and no rows"),
-        (b"image;nodule\na;1\n", r"no column 'image' or 'slice', its header is 'image;nodule'; it is separated by ';'"),
-        (b"image\tnodule\na\t1\n", "it is separated by "),
+        (b"image;nodule\na;1\n", "has semicolons between its cells; write it with commas"),
+        (b"image\tnodule\na\t1\n", "has tabs between its cells"),
         (b"image,nodule\na,1\n,0\n", "1 of 2 rows name no image"),
         (b"image,nodule\na,1\nb,0,1,1\n", "not a CSV table"),
         (b"\xff\xfe\x00", "not a CSV table"),

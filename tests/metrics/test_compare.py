@@ -17,7 +17,16 @@ import pytest
 from scipy.stats import false_discovery_control
 from sklearn.metrics import roc_auc_score
 
-from monai_ssl.metrics import MACRO, align_predictions, bootstrap_auc, compare, compare_auc, redraw_models
+from monai_ssl.metrics import (
+    MACRO,
+    MICRO,
+    align_predictions,
+    bootstrap_auc,
+    compare,
+    compare_auc,
+    pair_table,
+    redraw_models,
+)
 
 
 def _table(seed: int, labels: int = 2, images: int = 60, patients: bool = True) -> pd.DataFrame:
@@ -34,7 +43,7 @@ def _table(seed: int, labels: int = 2, images: int = 60, patients: bool = True) 
 def test_rows_equal_the_single_calls() -> None:
     tables = {"a": _table(1), "b": _table(2), "c": _table(3)}
     frame = compare(tables, redraws=120, seed=5)
-    assert len(frame) == 3 * 3
+    assert len(frame) == 3 * 4  # pairs, and two labels with their macro and micro mean
     test = {name: table[table["split"] == "test"] for name, table in tables.items()}
     truth = test["a"][["L0_true", "L1_true"]]
     scores = {name: table[["L0_score", "L1_score"]] for name, table in test.items()}
@@ -100,8 +109,8 @@ def test_images_with_an_empty_truth_are_left_out_for_that_label_and_the_counts_s
 
 def test_one_model_alone_has_intervals_and_no_pairs() -> None:
     result = redraw_models({"a": _table(1)}, redraws=30)
-    assert result.intervals()["label"].tolist() == ["L0", "L1", MACRO]
-    assert result.pairs().empty
+    assert result.intervals()["label"].tolist() == ["L0", "L1", MACRO, MICRO]
+    assert pair_table([result]).empty
     with pytest.raises(ValueError, match="two models at least, got 1: a"):
         compare({"a": _table(1)})
 

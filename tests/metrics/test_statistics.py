@@ -16,8 +16,9 @@ import pytest
 from sklearn import metrics as sklearn_metrics
 
 from monai_ssl.metrics.calibration import calibration_error
+from monai_ssl.metrics.names import METRICS, check_metrics
 from monai_ssl.metrics.redraws import redraw_counts
-from monai_ssl.metrics.statistics import METRICS, Decisions, check_metrics, redraw_metrics
+from monai_ssl.metrics.statistics import Decisions, redraw_metrics
 
 ALL = (*METRICS, "sensitivity_at_specificity:0.75", "sensitivity_at_specificity:1")
 

@@ -11,6 +11,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import re
 import shutil
@@ -23,7 +25,7 @@ import pandas as pd
 import pytest
 
 import monai_ssl.report.build as build
-from monai_ssl.metrics import compare
+from monai_ssl.metrics import METRICS, compare
 from monai_ssl.report import compare_runs
 
 _BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -88,20 +90,32 @@ def test_page_json_and_csv_say_the_same(runs: list[Path], tmp_path: Path) -> Non
     table = pd.read_csv(tmp_path / "out" / "comparison.csv")
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     frames = {path.name: pd.read_csv(path / "predictions.csv") for path in runs}
-    pd.testing.assert_frame_equal(table, compare(frames, redraws=60, seed=3), check_dtype=False)
-    pd.testing.assert_frame_equal(table, pd.DataFrame(report["comparisons"]), check_dtype=False)
+    wanted = compare(frames, METRICS, redraws=60, seed=3).replace({"data_set": {"": np.nan}})
+    pd.testing.assert_frame_equal(table, wanted, check_dtype=False)
+    told = pd.DataFrame(report["comparisons"]).fillna(np.nan)
+    pd.testing.assert_frame_equal(table[told.columns].drop(columns="data_set"), told.drop(columns="data_set"),
+                                  check_dtype=False)  # fmt: skip
 
-    shown = [[float(value) for value in row] for row in page.values["comparisons"] if row]
-    columns = ["value_a", "value_b", "difference", "low", "high", "p_value", "q_value"]
-    mean_first = table.iloc[[3, 0, 1]][columns]
-    np.testing.assert_array_equal(shown, mean_first)
-    models = pd.DataFrame(report["models"]).dropna(subset=["value"]).set_index(["label", "model"])
-    expected = [
-        models.loc[(label, path.name), ["value", "low", "high"]].tolist()
-        for label in ("macro", "nodule", "mass <b>&")
-        for path in runs
-    ]
-    np.testing.assert_array_equal([[float(value) for value in row] for row in page.values["models"] if row], expected)
+    def shown(name: str) -> list[list[float]]:
+        return [[float(value) for value in row] for row in page.values[name] if row]
+
+    columns = ["value_a", "value_b", "difference", "low", "high", "p_value", "q_value", "p_holm"]
+    auc = table[table["metric"] == "auc"].set_index("label").loc[["macro", "micro", "nodule", "mass <b>&"]]
+    with_delong = auc[[*columns, "p_delong"]].to_numpy().tolist()
+    assert shown("comparisons") == [[value for value in row if value == value] for row in with_delong]
+    means = table[(table["metric"] != "auc") & table["label"].isin(["macro", "micro"])].dropna(subset="value_a")
+    with_mcnemar = means[[*columns, "p_mcnemar"]].to_numpy().tolist()
+    assert shown("other-metrics") == [[value for value in row if value == value] for row in with_mcnemar]
+
+    models = pd.DataFrame(report["models"]).set_index(["label", "model", "metric"])
+    expected = []
+    for label in ("macro", "micro", "nodule", "mass <b>&"):
+        for path in runs:
+            rows = models.loc[(label, path.name)].loc[list(METRICS)]
+            values = [float(rows.loc["auc", "sd"]), *rows["value"].astype(float)]
+            values[:2] = values[1::-1]
+            expected.append([value for value in values if value == value])
+    assert shown("models") == expected
     for sentence in report["summary"] + report["caveats"]:
         assert sentence in page.texts
 
@@ -109,8 +123,13 @@ def test_page_json_and_csv_say_the_same(runs: list[Path], tmp_path: Path) -> Non
 @pytest.mark.filterwarnings("ignore:label empty")
 def test_equal_runs_give_equal_bytes(runs: list[Path], tmp_path: Path) -> None:
     pages = [compare_runs(runs, tmp_path / name, redraws=20).parent for name in ("x", "y")]
-    for name in ("report.html", "report.json", "comparison.csv"):
-        assert (pages[0] / name).read_bytes() == (pages[1] / name).read_bytes()
+    files = [
+        {file.relative_to(page): file.read_bytes() for file in page.rglob("*") if file.is_file()} for page in pages
+    ]
+    assert files[0] == files[1]
+    assert {"report.html", "report.json", "comparison.csv", "methods.txt", "figures/roc_macro.svg"} <= set(
+        map(str, files[0])
+    )
 
 
 @pytest.mark.filterwarnings("ignore:label empty")
@@ -122,17 +141,21 @@ def test_page_is_self_contained_escaped_and_names_nobody(runs: list[Path], tmp_p
             assert value.startswith(("data:", "#")), (tag, name, value)
         assert not name.startswith("on")
     text = path.read_text()
-    assert not re.search(r"https?:|@import|<script|url\((?!#)", text)
-    assert not {"i", "b", "script"} & set(page.open_tags)
+    assert not re.search(r"https?:|@import|url\((?!#)", text)
+    [script] = re.findall("<script>(.*?)</script>", text, flags=re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'" in text
+    assert not {"i", "b"} & set(page.open_tags)
     assert "swav <i>" in "".join(page.texts)
-    for file in (tmp_path / "out").iterdir():
+    for file in (tmp_path / "out").rglob("*.*"):
         assert not re.search("secret|jane|/home", file.read_text())
     ids = [value for _, name, value in page.attributes if name == "id"]
     assert len(ids) == len(set(ids))
     anchors = {value[1:] for tag, name, value in page.attributes if tag == "a" and name == "href"}
     assert anchors <= set(ids)
     pictures = [value for tag, name, value in page.attributes if (tag, name) in (("svg", "role"), ("img", "alt"))]
-    assert len(pictures) == 3 + 2  # ROC: the mean and two labels; training: loss and val_auc
+    # ROC and precision-recall: the mean and two labels; forest: 5 of 9 metrics, as no threshold is known; training: 2
+    assert len(pictures) == 3 + 3 + 3 + 2
     assert sum(tag == "figure" for tag in page.open_tags) == len(pictures)
     assert page.open_tags.count("table") == page.open_tags.count("caption")
 

@@ -15,30 +15,43 @@ from typing import Any
 
 import pytest
 
-from monai_ssl.report.words import caveats, decimals, dropped_text, p_text, summary
+from monai_ssl.report.caveats import caveats
+from monai_ssl.report.words import decimals, dropped_text, p_text, summary
+
+_LABEL = {
+    "label": "nodule",
+    "positives": 400,
+    "negatives": 600,
+    "unknown": 0,
+    "patients_with": 90,
+    "patients_without": 110,
+}
+_MODEL = {"data_set": "", "metric": "auc", "label": "nodule", "model": "a"} | {
+    "value": 0.85,
+    "low": 0.82,
+    "high": 0.88,
+    "left_out": 0,
+}
+_PAIR = {
+    **{"data_set": "", "metric": "auc", "model_a": "a", "model_b": "b", "label": "nodule"},
+    **{"difference": 0.05, "low": 0.01, "high": 0.09, "p_value": 0.02, "q_value": 0.02},
+}
+_RUN: dict[str, Any] = {"name": "a", "finished": True, "settings": {}}
+
+
+def _data_set(**changes: Any) -> dict[str, Any]:
+    return {
+        **{"name": "", "models": ["a", "b"], "unit": "patient", "images": 1000, "patients": 200, "labels": [_LABEL]},
+        **{"patients_in_other_splits": 0, "no_threshold": [], "no_probabilities": []},
+    } | changes
 
 
 def _numbers(**changes: Any) -> dict[str, Any]:
-    interval = {"value": 0.85, "low": 0.82, "high": 0.88, "left_out": 0}
-    label = {
-        "label": "nodule",
-        "positives": 400,
-        "negatives": 600,
-        "unknown": 0,
-        "patients_with": 90,
-        "patients_without": 110,
-    }
-    models = [interval | {"model": name, "label": "nodule"} for name in ("a", "b")]
-    pair = {"model_a": "a", "model_b": "b", "label": "nodule", "difference": 0.05, "low": 0.01, "high": 0.09}
-    runs = [{"name": name, "finished": True} for name in ("a", "b")]
     return {
-        **{"split": "test", "redraws": 1000, "unit": "patient", "images": 1000, "patients": 200},
-        **{"patients_in_other_splits": 0, "labels": [label], "headline": "nodule", "models": models},
-        **{
-            "comparisons": [pair | {"p_value": 0.02, "q_value": 0.02}],
-            "runs": runs,
-            "differing_settings": ["checkpoint"],
-        },
+        **{"split": "test", "redraws": 1000, "metrics": ["auc"], "shared_patients": 0, "data_sets": [_data_set()]},
+        **{"headline": {"data_set": "", "label": "nodule", "metric": "auc"}, "comparisons": [_PAIR]},
+        **{"models": [_MODEL, _MODEL | {"model": "b"}], "differing_settings": ["checkpoint"]},
+        **{"runs": [_RUN, _RUN | {"name": "b"}]},
     } | changes
 
 
@@ -52,25 +65,57 @@ def test_the_verdict_follows_p_and_the_direction() -> None:
     assert "nodule is positive in 400 images of 90 patients" in text
     assert "0.850 (95 % interval 0.820 to 0.880) for a and" in text
     assert "a minus b: +0.050 (95 % interval +0.010 to +0.090), p = 0.020. a ranks these images better than b" in text
-    pair = _numbers()["comparisons"][0]
-    reverse, unclear = pair | {"difference": -0.05}, pair | {"p_value": 0.05, "q_value": 0.05}
+    reverse, unclear = _PAIR | {"difference": -0.05}, _PAIR | {"p_value": 0.05, "q_value": 0.05}
     assert "b ranks these images better than a" in " ".join(summary(_numbers(comparisons=[reverse])))
     assert "do not show that either" in " ".join(summary(_numbers(comparisons=[unclear])))
 
 
-def test_with_several_labels_the_corrected_value_decides() -> None:
-    numbers = _numbers(headline="macro")
-    label, pair = numbers["labels"][0], numbers["comparisons"][0]
-    numbers["labels"] = [label, label | {"label": "mass"}]
-    numbers["models"] = [row | {"label": "macro"} for row in numbers["models"]]
-    numbers["comparisons"] = [
-        pair | {"label": "nodule", "q_value": 0.04},
-        pair | {"label": "mass", "q_value": 0.2},
-        pair | {"label": "macro", "q_value": 0.06},
-    ]
+def test_of_errors_less_is_better() -> None:
+    numbers = _numbers(
+        headline={"data_set": "", "label": "nodule", "metric": "brier"},
+        comparisons=[_PAIR | {"metric": "brier", "difference": -0.05}],
+        models=[_MODEL | {"metric": "brier"}],
+    )
     text = " ".join(summary(numbers))
+    assert "The Brier score for nodule is 0.850" in text
+    assert "a does better on these images than b" in text
+
+
+def test_with_several_labels_the_corrected_value_decides() -> None:
+    pairs = [("nodule", 0.04), ("mass", 0.2), ("macro", 0.06)]
+    numbers = _numbers(
+        headline={"data_set": "", "label": "macro", "metric": "auc"},
+        data_sets=[_data_set(labels=[_LABEL, _LABEL | {"label": "mass"}])],
+        models=[_MODEL | {"label": "macro"}],
+        comparisons=[_PAIR | {"label": label, "q_value": q} for label, q in pairs] + [_PAIR | {"metric": "brier"}],
+    )
+    text = " ".join(summary(numbers))
+    assert "The mean AUC over 2 labels is 0.850" in text
     assert "p = 0.020, q = 0.060 corrected for 3 comparisons. These data do not show" in text
     assert "1 of 2 differences is below q = 0.05: nodule (a and b)." in text
+
+
+def test_several_data_sets_are_named_and_their_mean_comes_first() -> None:
+    numbers = _numbers(
+        headline={"data_set": "mean", "label": "nodule", "metric": "auc"},
+        data_sets=[_data_set(name="here"), _data_set(name="there", images=50, patients=20)],
+        models=[_MODEL | {"data_set": "mean"}],
+        comparisons=[_PAIR | {"data_set": name} for name in ("here", "there", "mean")],
+        shared_patients=3,
+    )
+    text = " ".join(summary(numbers))
+    assert "The test split of there holds 50 images of 20 patients" in text
+    assert "The AUC for nodule, averaged over 2 data sets, is 0.850" in text
+    assert "2 of 2 differences are below q = 0.05: nodule on here (a and b) and nodule on there (a and b)." in text
+    assert "there: Only 20 patients in the test split" in " ".join(caveats(numbers))
+    assert "3 patients occur in several data sets" in " ".join(caveats(numbers))
+
+
+def test_the_thresholds_of_validation_are_told_with_what_they_give() -> None:
+    values = {"sensitivity": 0.9, "specificity": 0.75}
+    rows = [_MODEL | {"metric": metric, "value": value} for metric, value in values.items()]
+    text = " ".join(summary(_numbers(models=[_MODEL, *rows])))
+    assert "At the thresholds chosen on validation, sensitivity and specificity are 0.900 and 0.750 for a." in text
 
 
 def test_good_data_get_only_the_caveat_that_always_holds() -> None:
@@ -79,27 +124,43 @@ def test_good_data_get_only_the_caveat_that_always_holds() -> None:
     assert caveats(_numbers(pretraining=without)) == caveats(_numbers())
 
 
-_LABEL = _numbers()["labels"][0]
-_MODEL = _numbers()["models"][0]
-
-
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({"patients": 99}, "Only 99 patients in the test split"),
-        ({"unit": "image", "patients": None}, "The tables name no patients"),
-        ({"patients_in_other_splits": 3}, "3 patients of the test split also occur in another split"),
-        ({"labels": [_LABEL | {"positives": 29}]}, "Few cases: nodule has 29 positive images of 90 patients"),
+        ({"data_sets": [_data_set(patients=99)]}, "Only 99 patients in the test split"),
+        ({"data_sets": [_data_set(unit="image", patients=None)]}, "The tables name no patients"),
         (
-            {"labels": [_LABEL | {"unknown": 7}]},
+            {"data_sets": [_data_set(patients_in_other_splits=3)]},
+            "3 patients of the test split also occur in another split",
+        ),
+        (
+            {"data_sets": [_data_set(labels=[_LABEL | {"positives": 29}])]},
+            "Few cases: nodule has 29 positive images of 90 patients",
+        ),
+        (
+            {"data_sets": [_data_set(labels=[_LABEL | {"unknown": 7}])]},
             "Unknown in some images, which are left out for that label alone: nodule (7)",
         ),
-        ({"labels": [_LABEL | {"negatives": 5}]}, "Few cases: nodule has 5 negative images"),
-        ({"labels": [_LABEL | {"positives": 0}]}, "nodule has one class only in the test split"),
+        ({"data_sets": [_data_set(labels=[_LABEL | {"negatives": 5}])]}, "Few cases: nodule has 5 negative images"),
+        ({"data_sets": [_data_set(labels=[_LABEL | {"positives": 0}])]}, "nodule has one class only in the test split"),
         ({"models": [_MODEL | {"high": 0.93}]}, "Wide intervals: up to 0.110"),
         ({"models": [_MODEL | {"left_out": 7}]}, "were left out: 7 for nodule"),
         ({"differing_settings": ["checkpoint", "seed"]}, "differ in 2 settings (checkpoint and seed)"),
-        ({"runs": [{"name": "a", "finished": False}]}, "Not trained to the end: a."),
+        ({"runs": [_RUN | {"finished": False}]}, "Not trained to the end: a."),
+        ({"split": "val"}, "These are the validation images"),
+        ({"metrics": ["auc", "f1"]}, "Validation was used twice"),
+        (
+            {"metrics": ["f1"], "data_sets": [_data_set(no_threshold=["b"])]},
+            "No threshold is known for b (no thresholds.json beside the predictions and no rows of split val), so F1",
+        ),
+        (
+            {"metrics": ["brier"], "data_sets": [_data_set(no_probabilities=["a"])]},
+            "The scores of a are not between 0 and 1, so they are no probabilities, and Brier score is empty.",
+        ),
+        (
+            {"metrics": ["brier"], "runs": [_RUN | {"settings": {"class_weights": "balanced"}}]},
+            "Trained with class weights: a.",
+        ),
         ({"pretraining": {"settings": {"test_patients": "included"}}}, "saw the images of the test patients"),
         (
             {"pretraining": {"settings": {"test_patients": "unknown"}}},

@@ -1,0 +1,163 @@
+# Copyright (c) monai_ssl contributors
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""What a reader must hold against the result."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from monai_ssl.metrics import MACRO
+from monai_ssl.metrics.names import AT_THRESHOLD, OF_PROBABILITIES
+from monai_ssl.report.words import counted, decimals, label_text, listed, metric_text, rows_of
+
+__all__ = ["caveats"]
+
+_FEW_CASES = 30  # images of the rarer class; below, one image more or less visibly moves the AUC
+_FEW_PATIENTS = 100  # below, percentile intervals are known to come out too narrow
+_WIDE = 0.10  # an interval this wide holds a fair and a good classifier alike
+# By what the settings of a pre-training run say of them.
+_TEST_PATIENTS = {
+    "included": "Pre-training saw the images of the test patients, though not their labels, since it was run with "
+    "include_test_patients: on patients that it has not seen, the AUC of runs that start from it may be lower.",
+    "unknown": "Pre-training was given no labels, so it could not leave out the images of test patients: if it saw "
+    "them, the AUC of runs that start from it may be lower on patients that it has not seen.",
+}
+
+
+def caveats(numbers: dict[str, Any]) -> list[str]:
+    """What limits the result, each only where these data demand it."""
+    found = []
+    for data_set in numbers["data_sets"]:
+        texts = [*_of_the_images(numbers, data_set), *_of_the_scores(numbers, data_set)]
+        on = f"{data_set['name']}: " if len(numbers["data_sets"]) > 1 else ""
+        found += [f"{on}{text}" for text in texts]
+    return [*found, *_of_the_intervals(numbers), *_of_the_runs(numbers)]
+
+
+def _of_the_images(numbers: dict[str, Any], data_set: dict[str, Any]) -> Iterable[str]:
+    labels, split = data_set["labels"], numbers["split"]
+    empty = [row["label"] for row in labels if not row["positives"] or not row["negatives"]]
+    if empty:
+        verb = "has" if len(empty) == 1 else "have"
+        yield (
+            f"{listed(empty)} {verb} one class only in the {split} split: what needs both, as the AUC, is not defined, "
+            "its cells are empty and the mean leaves them out."
+        )
+    unknown = [f"{row['label']} ({row['unknown']})" for row in labels if row["unknown"]]
+    if unknown:
+        yield f"Unknown in some images, which are left out for that label alone: {listed(unknown)}."
+    few = [row for row in labels if 0 < min(row["positives"], row["negatives"]) < _FEW_CASES]
+    if few:
+        named = listed([_rarer(row) for row in few])
+        yield f"Few cases: {named}. Below {_FEW_CASES}, single images move the result visibly."
+    if data_set["patients"] is not None and data_set["patients"] < _FEW_PATIENTS:
+        yield (
+            f"Only {counted(data_set['patients'], 'patient')} in the {split} split: below {_FEW_PATIENTS}, "
+            "bootstrap intervals tend to be too narrow and p-values too small."
+        )
+    if data_set["unit"] == "image":
+        yield (
+            "The tables name no patients, so single images were redrawn. If several images come from one patient, the "
+            "intervals are too narrow and the p-values too small."
+        )
+    if data_set["patients_in_other_splits"]:
+        yield (
+            f"{counted(data_set['patients_in_other_splits'], 'patient')} of the {split} split also occur in another "
+            "split: the results may be too good. Split by patient and train again."
+        )
+
+
+def _of_the_scores(numbers: dict[str, Any], data_set: dict[str, Any]) -> Iterable[str]:
+    asked = numbers["metrics"]
+    if data_set["no_threshold"] and (needs := [metric_text(name) for name in asked if name in AT_THRESHOLD]):
+        yield (
+            f"No threshold is known for {listed(data_set['no_threshold'])} (no thresholds.json beside the predictions "
+            f"and no rows of split val), so {listed(needs)} cannot be given."
+        )
+    if data_set["no_probabilities"] and (needs := [metric_text(name) for name in asked if name in OF_PROBABILITIES]):
+        yield (
+            f"The scores of {listed(data_set['no_probabilities'])} are not between 0 and 1, so they are no "
+            f"probabilities, and {listed(needs)} {'is' if len(needs) == 1 else 'are'} empty."
+        )
+
+
+def _of_the_intervals(numbers: dict[str, Any]) -> Iterable[str]:
+    headline = [row for row in rows_of(numbers["models"], **numbers["headline"]) if row["low"] is not None]
+    widest = max((row["high"] - row["low"] for row in headline), default=0.0)
+    if widest > _WIDE:
+        name = metric_text(numbers["headline"]["metric"])
+        yield f"Wide intervals: up to {decimals(widest)} of {name} end to end. More test patients would narrow them."
+    for data_set in numbers["data_sets"]:
+        tested = {row["label"] for row in data_set["labels"] if row["positives"] and row["negatives"]} | {MACRO}
+        wanted = {"data_set": data_set["name"], "model": data_set["models"][0], "metric": numbers["headline"]["metric"]}
+        left_out = [row for row in rows_of(numbers["models"], **wanted) if row["left_out"] and row["label"] in tested]
+        if left_out:
+            several = len(data_set["labels"]) > 1
+            named = listed([f"{row['left_out']} for {_mean_or_label(row['label'], several)}" for row in left_out])
+            on = f" of {data_set['name']}" if len(numbers["data_sets"]) > 1 else ""
+            yield (
+                f"Of {numbers['redraws']} redraws{on} some lacked a class and were left out: {named}. The intervals "
+                "hold for test sets that have both classes."
+            )
+    if numbers["shared_patients"]:
+        unit = "patient" if numbers["data_sets"][0]["unit"] == "patient" else "image"
+        yield (
+            f"{counted(numbers['shared_patients'], unit)} occur in several data sets: these are not independent, and "
+            "the interval of their mean is too narrow."
+        )
+
+
+def _of_the_runs(numbers: dict[str, Any]) -> Iterable[str]:
+    if numbers["split"] == "val":
+        yield (
+            "These are the validation images, on which the epoch and the thresholds were chosen: the results are too "
+            "good for new images."
+        )
+    elif any(name in AT_THRESHOLD for name in numbers["metrics"]):
+        yield (
+            "Validation was used twice, to choose the epoch and the thresholds: sensitivity and specificity there are "
+            "better than here, and with few validation cases another split would give other thresholds."
+        )
+    weighted = [run["name"] for run in numbers["runs"] if run["settings"].get("class_weights") not in (None, "none")]
+    if weighted and any(name in OF_PROBABILITIES for name in numbers["metrics"]):
+        yield (
+            f"Trained with class weights: {listed(list(dict.fromkeys(weighted)))}. Scores of rare labels are then "
+            "higher than their share of positives, by design: calibrate them before reading them as probabilities."
+        )
+    unfinished = [run["name"] for run in numbers["runs"] if run["finished"] is False]
+    if unfinished:
+        yield f"Not trained to the end: {listed(unfinished)}."
+    before = numbers.get("pretraining") or {}
+    if (seen := _TEST_PATIENTS.get(before.get("settings", {}).get("test_patients"))) is not None:
+        yield seen
+    differing = numbers["differing_settings"]
+    if len(differing) > 1:
+        yield (
+            f"The runs differ in {len(differing)} settings ({listed(differing)}), so a difference cannot be laid to "
+            "one of them."
+        )
+    yield (
+        "Each model is one training run. Intervals and p-values tell how the result varies with the test "
+        f"{numbers['data_sets'][0]['unit']}s, not with another training seed."
+    )
+
+
+def _rarer(row: Mapping[str, Any]) -> str:
+    rarer = "positives" if row["positives"] <= row["negatives"] else "negatives"
+    patients = row["patients_with" if rarer == "positives" else "patients_without"]
+    of = f" of {counted(patients, 'patient')}" if patients and rarer == "positives" else ""
+    return f"{row['label']} has {counted(row[rarer], rarer[:-1] + ' image')}{of}"
+
+
+def _mean_or_label(label: str, several: bool) -> str:
+    return f"the {label_text(label)}" if several and label == MACRO else label

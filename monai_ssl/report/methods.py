@@ -1,0 +1,174 @@
+# Copyright (c) monai_ssl contributors
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""The methods paragraph of a paper, from what was done."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import PurePath
+from typing import Any
+
+from monai_ssl.metrics import MEAN
+from monai_ssl.metrics.names import AT_SPECIFICITY, AT_THRESHOLD
+from monai_ssl.report.words import counted, listed, metric_text
+
+__all__ = ["methods"]
+
+_EXPLAINED = {
+    "auc": "area under the receiver operating characteristic curve (AUC; ties count half)",
+    "average_precision": "average precision (the area under the precision-recall curve in steps, not interpolated)",
+    "f1": "F1",
+    "brier": "the Brier score",
+    "calibration_error": "expected calibration error (10 bins of equal width)",
+}
+_INTERVALS = {
+    "percentile": "percentile bootstrap",
+    "bca": "bias-corrected and accelerated (BCa) bootstrap, its acceleration from the jackknife",
+}
+
+
+def methods(numbers: dict[str, Any]) -> str:
+    """
+    What was done, in plain text that may stand in a paper as it is.
+
+    Args:
+        numbers: the content of `report.json`.
+
+    Returns:
+        Paragraphs, with an empty line between them.
+    """
+    parts = [_models(numbers), _images(numbers), _measures(numbers), _tests(numbers), _software(numbers)]
+    return "\n\n".join(" ".join(part) for part in map(list, parts) if part)
+
+
+def _models(numbers: dict[str, Any]) -> Iterable[str]:
+    before = numbers["pretraining"]
+    if before is not None and before["settings"]:
+        settings = before["settings"]
+        yield f"Pre-training (SwAV): {_settings_text(settings)}."
+    for name in dict.fromkeys(run["name"] for run in numbers["runs"]):
+        run = next(run for run in numbers["runs"] if run["name"] == name)
+        if not run["settings"]:
+            yield f"Model {name}: its training is not recorded."
+            continue
+        yield f"Model {name}: {_settings_text(run['settings'])}; {_choice(run)}."
+
+
+def _settings_text(settings: Mapping[str, Any]) -> str:
+    start = settings.get("checkpoint")
+    said = [
+        settings.get("backbone"),
+        _with(settings, "bundle", "bundle {}"),
+        f"from {PurePath(start).name}" if start else "from random weights",
+        _with(settings, "image_size", "images of {} pixels a side"),
+        _with(settings, "max_epochs", "{} epochs"),
+        _with(settings, "batch_size", "batches of {}"),
+        _with(settings, "learning_rate", "learning rate {}"),
+        _with(settings, "weight_decay", "weight decay {}"),
+        _with(settings, "class_weights", "class weights {}"),
+        _with(settings, "trained_layers", "trained layers: {}"),
+        _with(settings, "freeze_epochs", "all but the head frozen for {} epochs"),
+        _with(settings, "train_fraction", "{} of the training patients", unless=1.0),
+        _with(settings, "folds", "{} folds by patient"),
+        _with(settings, "seed", "seed {}", unless=None),
+    ]
+    return ", ".join(text for text in said if text)
+
+
+def _with(settings: Mapping[str, Any], name: str, text: str, unless: Any = 0) -> str | None:
+    value = settings.get(name)
+    return None if value is None or value == unless else text.format(value)
+
+
+def _choice(run: Mapping[str, Any]) -> str:
+    by = {"auc": "highest mean AUC", "accuracy": "highest accuracy", "loss": "lowest loss"}
+    chosen = by.get(run["settings"].get("select_by", ""), "best value of its metric")
+    return f"the epoch with the {chosen} on the validation images was kept"
+
+
+def _images(numbers: dict[str, Any]) -> Iterable[str]:
+    for data_set in numbers["data_sets"]:
+        on = f" of {data_set['name']}" if len(numbers["data_sets"]) > 1 else ""
+        patients = "" if data_set["patients"] is None else f" from {counted(data_set['patients'], 'patient')}"
+        labels = [f"{row['label']} ({row['positives']} of {row['positives'] + row['negatives']})"
+                  for row in data_set["labels"]]  # fmt: skip
+        yield (
+            f"Models were compared on the same {counted(data_set['images'], 'image')}{patients} of the "
+            f"{numbers['split']} split{on}; positive images by label: {', '.join(labels)}."
+        )
+
+
+def _measures(numbers: dict[str, Any]) -> Iterable[str]:
+    asked = numbers["metrics"]
+    plain = [_EXPLAINED.get(name, metric_text(name)) for name in asked if name not in AT_THRESHOLD]
+    at = [metric_text(name) for name in asked if name in AT_THRESHOLD]
+    text = f"Performance was measured by {listed(plain)}" if plain else "Performance was measured"
+    if at:
+        text += f"{', and ' if plain else ' '}by {listed(at)} at the threshold of each model and label that had the "
+        text += "highest Youden index on the validation images (or that the training run recorded)"
+    yield f"{text}."
+    if any(name.startswith(AT_SPECIFICITY) for name in asked):
+        yield "Sensitivity at a specificity is the highest one of all thresholds with at least that specificity."
+    if any(len(data_set["labels"]) > 1 for data_set in numbers["data_sets"]):
+        yield (
+            "Over labels, the macro mean averages the values of the labels for which they are defined, and the micro "
+            "value pools all decisions on images and labels."
+        )
+    if numbers["headline"]["data_set"] == MEAN:
+        yield "Data sets were averaged with equal weight."
+
+
+def _tests(numbers: dict[str, Any]) -> Iterable[str]:
+    units = list(dict.fromkeys(data_set["unit"] for data_set in numbers["data_sets"]))
+    redrawn = listed([f"{unit}s" + (" with all their images" if unit == "patient" else "") for unit in units])
+    within = ", within strata of the rarest label of each" if numbers["stratified"] else ""
+    yield (
+        f"95 % confidence intervals are those of the {_INTERVALS[numbers['interval']]} with {numbers['redraws']:,} "
+        f"redraws of {redrawn}{within}, seed {numbers['seed']}, the same redraws for all models; redraws in which a "
+        "label lacked positives or negatives were left out where both are needed, and counted."
+    )
+    yield "Standard deviations are those over redraws, of each value by itself."
+    tested = [row for row in numbers["comparisons"] if row["p_value"] is not None]
+    if not tested:
+        return
+    yield (
+        "Differences between models are paired; two-sided p-values are (b + 1) / (B + 1), where b of B redraws gave a "
+        "difference at least as far from the observed one as zero is."
+    )
+    families: dict[str, list[str]] = {}
+    for row in tested:
+        metric, _, size = row["family"].rpartition(": ")
+        families.setdefault(size, []).append(metric_text(metric))
+    sizes = [
+        size if len(families) == 1 else f"{listed(list(dict.fromkeys(of)))}: {size}" for size, of in families.items()
+    ]
+    yield (
+        "p-values were corrected for multiple testing by the method of Benjamini and Hochberg (q) and that of Holm, "
+        f"each metric a family of its own: {'; '.join(sizes)}."
+    )
+    others = [
+        "DeLong's test for AUC (for clustered data, after Obuchowski)"
+        if any(row["p_delong"] is not None for row in tested)
+        else None,
+        "McNemar's exact test for accuracy (decisions exchanged patient by patient)"
+        if any(row["p_mcnemar"] is not None for row in tested)
+        else None,
+    ]
+    if any(others):
+        yield f"For comparison, p-values of {listed([text for text in others if text])} are given, not corrected."
+
+
+def _software(numbers: dict[str, Any]) -> Iterable[str]:
+    yield f"Statistics: {', '.join(f'{name} {version}' for name, version in numbers['versions'].items())}."
+    trained = {f"{name} {version}" for run in numbers["runs"] for name, version in run["versions"].items()}
+    if trained:
+        yield f"Training: {', '.join(sorted(trained))}."
