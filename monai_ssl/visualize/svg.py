@@ -16,7 +16,6 @@ from __future__ import annotations
 import io
 import os
 import re
-from pathlib import Path
 
 import matplotlib
 from markupsafe import escape
@@ -51,8 +50,8 @@ def save_svg(figure: Figure, path: str | os.PathLike, alt: str = "") -> None:
 
     Args:
         figure: any figure.
-        path: of the file, replaced whole or not at all. Its name is the title, where the first panel has none.
-        alt: what a reader who cannot see it should know; it becomes the description.
+        path: of the file, replaced whole or not at all.
+        alt: what a reader who cannot see it should know; it becomes the description, and a panel's title the title.
 
     Raises:
         OSError: when the file cannot be written.
@@ -61,12 +60,12 @@ def save_svg(figure: Figure, path: str | os.PathLike, alt: str = "") -> None:
         >>> save_svg(Figure(), "figure.svg", "nothing yet")  # doctest: +SKIP
     """
     opening, content = _svg(figure)
-    titles = [axes.get_title(loc="left") for axes in figure.axes] + [Path(path).stem]
-    title = next(text for text in titles if text).replace(r"\$", "$").replace("\n", " ")
+    title = next((text for axes in figure.axes if (text := axes.get_title(loc="left"))), "")
+    told = {"title": title.replace(r"\$", "$").replace("\n", " "), "desc": alt}
     with atomic_path(path) as partial:
         partial.write_text(
-            f'<?xml version="1.0" encoding="utf-8"?>\n{opening}\n <title>{escape(title)}</title>\n'
-            + (f" <desc>{escape(alt)}</desc>\n" if alt else "")
+            f'<?xml version="1.0" encoding="utf-8"?>\n{opening}\n'
+            + "".join(f" <{name}>{escape(text)}</{name}>\n" for name, text in told.items() if text)
             + f' <rect width="100%" height="100%" fill="#ffffff"/>\n {content}\n',
             encoding="utf-8",
         )

@@ -78,7 +78,6 @@ def test_a_file_stays_as_it_was_when_drawing_fails(tmp_path) -> None:
     path = tmp_path / "figure.svg"
     save_svg(matplotlib.figure.Figure(), path)
     before = path.read_bytes()
-    assert ElementTree.fromstring(before).find("{http://www.w3.org/2000/svg}title").text == "figure"
     broken = matplotlib.figure.Figure()
     broken.text(0.5, 0.5, "$\\nonsense$")
     with pytest.raises(ValueError, match="nonsense"):
