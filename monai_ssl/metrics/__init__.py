@@ -22,6 +22,8 @@ from monai_ssl.metrics.compare import MACRO, ModelRedraws, compare, redraw_model
 from monai_ssl.metrics.delong import delong_covariance, delong_test
 from monai_ssl.metrics.evaluation import evaluate_predictions, validation_thresholds
 from monai_ssl.metrics.intervals import bca_interval, paired_p_value, percentile_interval
+from monai_ssl.metrics.localisation import centred_gaussian, dice, iou, localisation_scores, pointing_game
+from monai_ssl.metrics.localisation_summary import localisation_summary
 from monai_ssl.metrics.mcnemar import mcnemar_test
 from monai_ssl.metrics.multiple_testing import benjamini_hochberg, holm
 from monai_ssl.metrics.predictions import AlignedPredictions, align_predictions
@@ -52,17 +54,23 @@ __all__ = [
     "bootstrap_auc",
     "calibration_error",
     "calibration_line",
+    "centred_gaussian",
     "compare",
     "compare_auc",
     "delong_covariance",
     "delong_test",
+    "dice",
     "evaluate_predictions",
     "holm",
+    "iou",
     "knn_auc",
     "linear_auc",
+    "localisation_scores",
+    "localisation_summary",
     "mcnemar_test",
     "paired_p_value",
     "percentile_interval",
+    "pointing_game",
     "redraw_counts",
     "redraw_models",
     "reliability_curve",
