@@ -26,7 +26,7 @@ LEVELS = {
     **{"data": 2, "transforms": 2},
     **{"losses": 3, "optimizers": 3, "metrics": 3, "engines": 3},
     **{"handlers": 4, "model_export": 4, "run_folder": 4, "preflight": 4, "visualize": 4},
-    **{"report": 5, "sweep": 5},
+    **{"report": 5, "saliency": 5, "sweep": 5},
     **{"cli": 6, "__main__": 7},
 }
 

@@ -20,6 +20,7 @@ from monai_ssl.cli.compare import compare_command
 from monai_ssl.cli.export import export_command
 from monai_ssl.cli.phantoms import phantoms_command
 from monai_ssl.cli.reducing import reduce_command
+from monai_ssl.cli.saliency import saliency_command
 from monai_ssl.cli.slicing import slice_command
 from monai_ssl.cli.sweep import RUN_SETTINGS, sweep_command
 
@@ -34,3 +35,4 @@ app.command("phantoms")(phantoms_command)
 app.command("checkpoints")(checkpoints_command)
 app.command("sweep", context_settings=RUN_SETTINGS)(sweep_command)
 app.command("compare")(compare_command)
+app.command("saliency")(saliency_command)

@@ -18,6 +18,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from monai_ssl.data.boxes import box_mask, read_boxes
     from monai_ssl.data.check import check_volumes
     from monai_ssl.data.checksum import data_checksum
     from monai_ssl.data.dicom.reader import DicomSeriesReader
@@ -53,6 +54,7 @@ __all__ = [
     "SliceStore",
     "Volume",
     "Voxels",
+    "box_mask",
     "check_volumes",
     "data_checksum",
     "export_png",
@@ -60,6 +62,7 @@ __all__ = [
     "label_columns",
     "list_images",
     "make_phantoms",
+    "read_boxes",
     "read_labels",
     "reduce_store",
     "slice_properties",
@@ -72,6 +75,7 @@ _ON_DEMAND = {
     **dict.fromkeys(("ImageData", "list_images"), "images"),
     **dict.fromkeys(("EpochBatchSampler", "SeededDataset"), "sampling"),
     **dict.fromkeys(("RejectedVolumeError", "Rejection", "Voxels"), "voxels"),
+    **dict.fromkeys(("box_mask", "read_boxes"), "boxes"),
     **dict.fromkeys(("label_columns", "read_labels"), "labels"),
     "FinetuningData": "finetuning_data",
     "PretrainingData": "pretraining_data",

@@ -23,6 +23,8 @@ from monai_ssl.metrics.curves import Band, precision_recall_bands, roc_bands
 from monai_ssl.metrics.delong import delong_covariance, delong_test
 from monai_ssl.metrics.evaluation import evaluate_predictions, validation_thresholds
 from monai_ssl.metrics.intervals import bca_interval, paired_p_value, percentile_interval
+from monai_ssl.metrics.localisation import centred_gaussian, dice, iou, localisation_scores, pointing_game
+from monai_ssl.metrics.localisation_summary import localisation_summary
 from monai_ssl.metrics.mcnemar import mcnemar_test
 from monai_ssl.metrics.model_redraws import MACRO, MEAN, MICRO, ModelRedraws, redraw_models
 from monai_ssl.metrics.multiple_testing import benjamini_hochberg, holm
@@ -58,18 +60,24 @@ __all__ = [
     "bootstrap_auc",
     "calibration_error",
     "calibration_line",
+    "centred_gaussian",
     "compare",
     "compare_auc",
     "delong_covariance",
     "delong_test",
+    "dice",
     "evaluate_predictions",
     "holm",
+    "iou",
     "knn_auc",
     "linear_auc",
+    "localisation_scores",
+    "localisation_summary",
     "mcnemar_test",
     "pair_table",
     "paired_p_value",
     "percentile_interval",
+    "pointing_game",
     "precision_recall_bands",
     "redraw_counts",
     "redraw_data_sets",

@@ -13,6 +13,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from monai_ssl.visualize.bands import precision_recall_figure, roc_figure
 from monai_ssl.visualize.contact_sheet import axis_strip, contact_sheet, exemplar_images
 from monai_ssl.visualize.curves import curve_figure, curve_names, read_metrics
@@ -23,9 +25,13 @@ from monai_ssl.visualize.forest import forest_figure
 from monai_ssl.visualize.learning_curve import learning_curve_figure
 from monai_ssl.visualize.reduction_tables import dropped_table, exemplar_table, reduction_summary, typical_volume
 from monai_ssl.visualize.reliability import reliability_figure
+from monai_ssl.visualize.saliency_figure import saliency_figure
 from monai_ssl.visualize.scenarios import scenario_figure
 from monai_ssl.visualize.svg import figure_to_svg, save_svg
 from monai_ssl.visualize.views import views_figure
+
+if TYPE_CHECKING:
+    from monai_ssl.visualize.saliency import saliency_map
 
 __all__ = [
     "DisplayWindow",
@@ -48,8 +54,19 @@ __all__ = [
     "reduction_summary",
     "reliability_figure",
     "roc_figure",
+    "saliency_figure",
+    "saliency_map",
     "save_svg",
     "scenario_figure",
     "typical_volume",
     "views_figure",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # of MONAI, which takes seconds to import, and no figure needs it
+    if name == "saliency_map":
+        from monai_ssl.visualize.saliency import saliency_map
+
+        return saliency_map
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -272,7 +272,7 @@ def test_a_failure_leaves_nothing_under_a_final_name(tmp_path, monkeypatch):
     (tmp_path / ".partial").mkdir()  # what a killed run leaves
     (tmp_path / ".partial" / "old").write_text("")
     make_phantoms(tmp_path, 2, **SMALL)
-    assert {path.name for path in tmp_path.iterdir()} == {".lock", "labels.csv", "volumes"}
+    assert {path.name for path in tmp_path.iterdir()} == {".lock", "boxes.csv", "labels.csv", "volumes"}
 
 
 def test_a_painted_shape_keeps_its_volume_and_place():

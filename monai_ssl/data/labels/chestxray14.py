@@ -19,10 +19,10 @@ import pandas as pd
 
 from monai_ssl.data.labels.columns import first_of, read_columns
 
-__all__ = ["read_chestxray14"]
+__all__ = ["FINDINGS", "read_chestxray14"]
 
 _LISTS = {"train_val_list.txt": "train", "test_list.txt": "test"}
-_LABELS = (
+FINDINGS = (
     *("Atelectasis", "Cardiomegaly", "Consolidation", "Edema", "Effusion", "Emphysema", "Fibrosis", "Hernia"),
     *("Infiltration", "Mass", "Nodule", "Pleural_Thickening", "Pneumonia", "Pneumothorax"),
 )
@@ -44,9 +44,9 @@ def read_chestxray14(path: Path, problems: list[str]) -> pd.DataFrame:
     columns = ("Image Index", "Patient ID", "Finding Labels")
     table = read_columns(path, columns, text=columns)
     findings = table["Finding Labels"].str.get_dummies("|").drop(columns="No Finding", errors="ignore")
-    unknown = sorted(set(findings.columns) - set(_LABELS))
+    unknown = sorted(set(findings.columns) - set(FINDINGS))
     if unknown:
-        problems.append(f"{path}: findings {unknown} are not among ChestX-ray14's {list(_LABELS)}")
+        problems.append(f"{path}: findings {unknown} are not among ChestX-ray14's {list(FINDINGS)}")
     if (silent := table["Finding Labels"] == "").any():
         problems.append(
             f"{path}: {int(silent.sum())} rows have no finding, not even 'No Finding', such as "
@@ -54,7 +54,7 @@ def read_chestxray14(path: Path, problems: list[str]) -> pd.DataFrame:
         )
     keys = pd.DataFrame({"image": table["Image Index"], "patient": table["Patient ID"]})
     keys["split"] = keys["image"].map(_official_split(path.parent)).fillna("")
-    return keys.join(findings.reindex(columns=_LABELS, fill_value=0))
+    return keys.join(findings.reindex(columns=FINDINGS, fill_value=0))
 
 
 def _official_split(folder: Path) -> dict[str, str]:

@@ -22,6 +22,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from scipy import ndimage
 from tqdm import tqdm
 
 from monai_ssl.data.phantoms.anatomy import draw_body, draw_central_airways
@@ -34,6 +35,7 @@ from monai_ssl.files import folder_problem, lock_folder, write_table
 __all__ = ["Phantom", "draw_phantom", "make_phantoms"]
 
 _DIAMETERS = (9.0, 24.0)  # mm
+_BOX_COLUMNS = ["series", "position_mm", "label", "x", "y", "width", "height", "image_width", "image_height"]
 _COVERAGE = 224.0  # mm of the reference adult that are scanned along z, from the liver to above the apices
 
 
@@ -69,11 +71,12 @@ def make_phantoms(
     """
     Write thorax phantoms to try the whole way on: half with nodules, half as DICOM series, the other half as NIfTI.
 
-    Written are `volumes/dicom/<patient>/*.dcm`, `volumes/nifti/*.nii.gz` and `labels.csv` with the columns `series`
-    (the SeriesInstanceUID, or the path below `volumes`), `position_mm` (z of the slice, to superior), `patient` and
-    `nodule`: 1 where the nodule's cut through the slice has at least half of the nodule's radius, that is a quarter
-    of its largest area; a smaller cut counts as 0. A patient depends on `seed`, its number, `size` and `slices` alone,
-    and the same arguments give the same bytes.
+    Written are `volumes/dicom/<patient>/*.dcm`, `volumes/nifti/*.nii.gz`, `boxes.csv` with a box around each nodule in
+    each slice that is labelled with one (:py:func:`monai_ssl.data.read_boxes`), and `labels.csv` with the columns
+    `series` (the SeriesInstanceUID, or the path below `volumes`), `position_mm` (z of the slice, to superior),
+    `patient` and `nodule`: 1 where the nodule's cut through the slice has at least half of the nodule's radius, that is
+    a quarter of its largest area; a smaller cut counts as 0. A patient depends on `seed`, its number, `size` and
+    `slices` alone, and the same arguments give the same bytes.
 
     Args:
         output_dir: a new or empty folder.
@@ -101,14 +104,16 @@ def make_phantoms(
     _check("size", size, 32, 512)
     _check("slices", slices, 16, 512)
     with _new_folder(Path(output_dir)) as folder:
-        tables = []
+        tables, boxes = [], []
         for index in tqdm(range(patients), desc="phantoms", unit="patient", disable=None):
             phantom = draw_phantom(seed, index, size=size, slices=slices)
             series = _write_volume(folder / "volumes", phantom, seed, index)
             if masks:
                 write_nifti(folder / "masks" / _nifti_name(phantom), phantom.mask.astype(np.uint8), phantom.grid)
             tables.append(_labels(phantom, series))
+            boxes += _boxes(phantom, series)
         labels = pd.concat(tables, ignore_index=True)
+        write_table(folder / "boxes.csv", pd.DataFrame(boxes, columns=_BOX_COLUMNS))
         write_table(folder / "labels.csv", labels)
     return labels
 
@@ -193,6 +198,16 @@ def _labels(phantom: Phantom, series: str) -> pd.DataFrame:
             "nodule": phantom.nodule.astype(int),
         }
     )
+
+
+def _boxes(phantom: Phantom, series: str) -> list[tuple[object, ...]]:
+    boxes: list[tuple[object, ...]] = []
+    height, width = phantom.grid.shape[1:]
+    for index in np.flatnonzero(phantom.nodule):
+        for rows, columns in ndimage.find_objects(ndimage.label(phantom.mask[index])[0]):
+            corner = (columns.start, rows.start, columns.stop - columns.start, rows.stop - rows.start)
+            boxes.append((series, phantom.grid.axes[0][index], "nodule", *corner, width, height))
+    return boxes
 
 
 @contextmanager
