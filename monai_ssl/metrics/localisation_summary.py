@@ -16,7 +16,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from monai_ssl.metrics.compare import MACRO
+from monai_ssl.metrics.model_redraws import MACRO
 from monai_ssl.metrics.redraws import redraw_counts
 
 __all__ = ["SCORES", "localisation_summary"]

@@ -26,11 +26,13 @@ from monai_ssl.files import atomic_path, lock_folder, write_json, write_table
 from monai_ssl.metrics import METRICS, pair_table, redraw_data_sets
 from monai_ssl.metrics.bootstrap import check_interval
 from monai_ssl.metrics.names import check_metrics
+from monai_ssl.report.dropped import find_dropped
+from monai_ssl.report.localisation import saliency_pictures
 from monai_ssl.report.numbers import report_numbers, with_interval
 from monai_ssl.report.page import Picture, embed_figure
 from monai_ssl.report.pictures import show_slices
 from monai_ssl.report.plots import Plot, curve_plots, forest_plots, performance_plots, unique_names
-from monai_ssl.report.runs import Run, find_dropped, read_run, read_runs
+from monai_ssl.report.runs import Run, read_run, read_runs
 from monai_ssl.report.view import render_report
 from monai_ssl.visualize import save_svg
 
@@ -111,7 +113,11 @@ def compare_runs(
             *([] if before is None else curve_plots({before.name: before.metrics}, "pretraining")),
         ]
     )
-    page = build_report(numbers, plots, {"strip": strip, "exemplars": tiles})
+    page = build_report(
+        numbers,
+        plots,
+        {"strip": strip, "exemplars": tiles, "saliency": saliency_pictures({run.column: run.looked for run in read})},
+    )
     output = Path(output_dir)
     with lock_folder(output):
         write_table(output / "comparison.csv", comparisons)

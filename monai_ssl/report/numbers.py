@@ -26,6 +26,7 @@ import pandas as pd
 
 from monai_ssl.metrics import MACRO, AlignedPredictions, ModelRedraws, spread
 from monai_ssl.report.caveats import caveats
+from monai_ssl.report.localisation import localisation_numbers
 from monai_ssl.report.methods import methods
 from monai_ssl.report.runs import Run, without_folders
 from monai_ssl.report.words import summary
@@ -87,6 +88,7 @@ def report_numbers(
         "differing_settings": _differing([run.settings for run in runs]),
         "pretraining": None if pretraining is None else _run(pretraining),
         "reduction": reduction,
+        "localisation": localisation_numbers({run.column: run.looked for run in runs}),
         "versions": package_versions(_PACKAGES),
     }
     numbers = plain_values(numbers)

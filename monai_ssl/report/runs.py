@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -24,19 +23,16 @@ from typing import Any
 
 import pandas as pd
 
-from monai_ssl.data import SliceStore
 from monai_ssl.files import read_table
 from monai_ssl.metrics.prediction_table import label_names, own_thresholds
 from monai_ssl.metrics.thresholds import read_thresholds
 from monai_ssl.report.arguments import run_arguments
 from monai_ssl.report.comparable import run_problems, tell_of_runs
+from monai_ssl.report.localisation import Looked, read_looked
 from monai_ssl.report.other_files import other_file, other_folder, other_table
-from monai_ssl.visualize import read_metrics, typical_volume
-from monai_ssl.visualize.reduction_tables import replaced_slices
+from monai_ssl.visualize import read_metrics
 
-__all__ = ["Run", "find_dropped", "read_run", "read_runs", "without_folders"]
-
-_logger = logging.getLogger(__name__)
+__all__ = ["Run", "read_run", "read_runs", "without_folders"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +52,7 @@ class Run:
         thresholds: by label, of `thresholds.json`; where there is none :py:func:`read_runs` takes those that the `val`
             rows give; None without both.
         checksums: SHA-256 of the run's files, by name.
+        looked: the examples and scores of `python -m monai_ssl saliency`; None where it was not run.
     """
 
     name: str
@@ -68,6 +65,7 @@ class Run:
     data_set: str = ""
     thresholds: dict[str, float] | None = None
     checksums: dict[str, str] = field(default_factory=dict)
+    looked: Looked | None = None
 
     @property
     def column(self) -> str:
@@ -134,41 +132,8 @@ def read_run(path: str | os.PathLike, name: str, predictions: bool = True) -> Ru
         dataset_dir=value if isinstance(value := settings.get("dataset_dir"), str) and value else None,
         thresholds=_recorded_thresholds(path if path.is_file() else folder / "predictions.csv"),
         checksums=_checksums(path if path.is_file() else folder / "predictions.csv"),
+        looked=read_looked(folder) if path.is_dir() or path.name == "predictions.csv" else None,
     )
-
-
-def find_dropped(store: SliceStore, runs: Sequence[Run]) -> tuple[SliceStore | None, str | None]:
-    """
-    A store that holds what the most typical volume of another stands for, among those that the runs were trained on.
-
-    Slices count as the same when pseudonym key, name and hash agree: another axis gives the same names.
-
-    Args:
-        store: with dropped slices.
-        runs: with the `dataset_dir` of each; a relative one is taken from the working directory.
-
-    Returns:
-        The store and None; or None and the reason, which names no path. Both None when nothing was dropped.
-    """
-    dropped = replaced_slices(store.table, typical_volume(store.table))
-    if dropped.empty:
-        return None, None
-    reasons = []
-    for folder in dict.fromkeys(run.dataset_dir for run in runs if run.dataset_dir):
-        if not (Path(folder) / "store.json").is_file():
-            reasons.append("no slice store is found at the dataset_dir of the runs")
-            continue
-        try:
-            other = SliceStore.open(folder)
-        except (OSError, ValueError) as error:
-            _logger.warning("dropped slices are not shown from a store that cannot be opened: %s", error)
-            reasons.append("the store that the runs were trained on cannot be opened")
-            continue
-        reason = _unlike(store, other, dropped)
-        if reason is None:
-            return other, None
-        reasons.append(reason)
-    return None, "; ".join(dict.fromkeys(reasons)) or "the runs record no dataset_dir to look in"
 
 
 def without_folders(value: Any) -> Any:
@@ -223,16 +188,6 @@ def _checksums(predictions: Path) -> dict[str, str]:
             with path.open("rb") as file:
                 found[name] = hashlib.file_digest(file, "sha256").hexdigest()
     return found
-
-
-def _unlike(store: SliceStore, other: SliceStore, dropped: pd.DataFrame) -> str | None:
-    keys = [each.settings.get("pseudonym_key_fingerprint") for each in (store, other)]
-    if keys[0] is None or keys[0] != keys[1]:
-        return "the store that the runs were trained on was made with another pseudonym key"
-    held = set(zip(other.kept["slice"], other.kept["hash"], strict=True))
-    if not held.issuperset(zip(dropped["slice"], dropped["hash"], strict=True)):
-        return "the store that the runs were trained on does not hold them either"
-    return None
 
 
 def _read_settings(path: Path) -> dict[str, Any]:

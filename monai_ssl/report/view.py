@@ -37,6 +37,7 @@ _GRAPHS = (
     "strip",
     "exemplars",
 )
+_MEASURES = {"dice": "Dice", "iou": "IoU", "hit": "pointing game", "pixel_auc": "AUC over pixels"}
 _HEADINGS = {
     "roc": ("roc", "ROC curves"),
     "precision_recall": ("precision-recall", "Precision and recall"),
@@ -74,6 +75,7 @@ def render_report(numbers: Mapping[str, Any], pictures: Mapping[str, Sequence[Pi
             "decimals": decimals,
             "dropped_text": dropped_text,
             "label_text": label_text,
+            "measure_text": lambda name: _MEASURES.get(name, name),
             "metric_text": metric_text,
             "p_text": p_text,
         },
@@ -100,6 +102,7 @@ def render_report(numbers: Mapping[str, Any], pictures: Mapping[str, Sequence[Pi
         models=_by_model(numbers),
         at_threshold=any(name in AT_THRESHOLD for name in numbers["metrics"]),
         any_left_out=any(row["left_out"] for row in numbers["models"]),
+        localised=[row | {"run": entry["run"]} for entry in numbers["localisation"] for row in entry["scores"]],
         settings=setting_rows([run["settings"] for run in runs]),
         versions=setting_rows([run["versions"] for run in runs]),
         checksums=setting_rows([run["checksums"] for run in runs]),

@@ -26,7 +26,8 @@ from PIL import Image
 
 from monai_ssl.data import SliceStore, slice_volumes
 from monai_ssl.report import compare_runs
-from monai_ssl.report.runs import Run, find_dropped
+from monai_ssl.report.dropped import find_dropped
+from monai_ssl.report.runs import Run
 
 _KEY = b"a key for tests, long enough to be one"
 
