@@ -20,7 +20,7 @@ import numpy as np
 from sklearn.metrics import roc_auc_score
 
 from monai_ssl.metrics.redraws import redraw_counts
-from monai_ssl.metrics.statistics import redraw_auc
+from monai_ssl.metrics.statistics import leave_out_auc, redraw_auc
 
 IMAGES, LABELS, MODELS, REDRAWS = 25_000, 14, 2, 1000
 PEER_REDRAWS = 3  # of REDRAWS; each costs LABELS x MODELS calls, all alike, so the loop's time is proportional
@@ -37,6 +37,10 @@ def main() -> None:
     samples = redraw_auc(labels, scores, REDRAWS)
     ours = time.process_time() - start
 
+    start = time.process_time()
+    leave_out_auc(labels, scores)
+    jackknife = time.process_time() - start
+
     counts = next(redraw_counts(IMAGES, REDRAWS))[:, :PEER_REDRAWS]
     start = time.process_time()
     peer = np.array([_peer_redraw(labels, scores, np.repeat(np.arange(IMAGES), count)) for count in counts.T])
@@ -47,6 +51,7 @@ def main() -> None:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     print(f"{IMAGES} images x {LABELS} labels x {MODELS} models, CPU time, one thread")
     print(f"ours, {REDRAWS} redraws               {ours:8.2f} s   peak memory of the process {peak:.2f} GiB")
+    print(f"ours, jackknife for BCa on top     {jackknife:8.2f} s   (1000 blocks)")
     print(f"scikit-learn loop, {PEER_REDRAWS} redraws     {measured:8.2f} s")
     print(f"  extrapolated to {REDRAWS}           {extrapolated:8.1f} s   (not run: x {REDRAWS / PEER_REDRAWS:.0f})")
     print(

@@ -51,7 +51,7 @@ def main() -> None:
     sample, reduced, whole = output / "sample", output / "store_reduced", output / "store_all"
     swav, from_swav, from_scratch = output / "swav", output / "from_swav", output / "from_scratch"
 
-    if not (sample / "labels.csv").is_file():
+    if not (sample / "boxes.csv").is_file():
         step("Draw CT phantoms, half as DICOM, half as NIfTI", "phantoms", sample, "--patients", PATIENTS)
     key = output / "pseudonym_key"
     if not key.is_file():
@@ -72,6 +72,10 @@ def main() -> None:
         bundle(
             title, "resnet_finetuning", dataset_dir=whole, output_dir=folder, **SHARED, **FINETUNING, **labels, **start
         )
+    for folder in (from_swav, from_scratch):
+        if not (folder / "saliency.csv").is_file():
+            title = f"Where {folder.name} looks, against the nodules that were drawn"
+            step(title, "saliency", folder, "--boxes", sample / "boxes.csv")
     report = output / "report"
     step("Compare, by patient", "compare", from_swav, from_scratch, "--output", report, "--store", reduced,
          "--pretraining", swav)  # fmt: skip
@@ -101,7 +105,7 @@ def run(title: str, command: list[str]) -> None:
 
 def summarise(report: Path, seconds: float) -> None:
     """Print both AUCs with intervals, the p-value and where the report lies."""
-    row = pd.read_csv(report / "comparison.csv").query("label == 'nodule'").iloc[0]
+    row = pd.read_csv(report / "comparison.csv").query("label == 'nodule' and metric == 'auc'").iloc[0]
     print(f"\n== Result, on {row['patients']} test patients ({row['images']} slices, {row['positives']} with a nodule)")
     for side in ("a", "b"):
         interval = f"{row[f'low_{side}']:.3f} to {row[f'high_{side}']:.3f}"
