@@ -20,10 +20,10 @@ from monai_ssl.metrics import MACRO
 from monai_ssl.metrics.names import AT_THRESHOLD, OF_PROBABILITIES
 from monai_ssl.report.words import counted, decimals, label_text, listed, metric_text, rows_of
 
-__all__ = ["caveats"]
+__all__ = ["FEW_CASES", "FEW_PATIENTS", "caveats"]
 
-_FEW_CASES = 30  # images of the rarer class; below, one image more or less visibly moves the AUC
-_FEW_PATIENTS = 100  # below, percentile intervals are known to come out too narrow
+FEW_CASES = 30  # images of the rarer class; below, one image more or less visibly moves the AUC
+FEW_PATIENTS = 100  # below, percentile intervals are known to come out too narrow
 _WIDE = 0.10  # an interval this wide holds a fair and a good classifier alike
 # By what the settings of a pre-training run say of them.
 _TEST_PATIENTS = {
@@ -56,13 +56,13 @@ def _of_the_images(numbers: dict[str, Any], data_set: dict[str, Any]) -> Iterabl
     unknown = [f"{row['label']} ({row['unknown']})" for row in labels if row["unknown"]]
     if unknown:
         yield f"Unknown in some images, which are left out for that label alone: {listed(unknown)}."
-    few = [row for row in labels if 0 < min(row["positives"], row["negatives"]) < _FEW_CASES]
+    few = [row for row in labels if 0 < min(row["positives"], row["negatives"]) < FEW_CASES]
     if few:
         named = listed([_rarer(row) for row in few])
-        yield f"Few cases: {named}. Below {_FEW_CASES}, single images move the result visibly."
-    if data_set["patients"] is not None and data_set["patients"] < _FEW_PATIENTS:
+        yield f"Few cases: {named}. Below {FEW_CASES}, single images move the result visibly."
+    if data_set["patients"] is not None and data_set["patients"] < FEW_PATIENTS:
         yield (
-            f"Only {counted(data_set['patients'], 'patient')} in the {split} split: below {_FEW_PATIENTS}, "
+            f"Only {counted(data_set['patients'], 'patient')} in the {split} split: below {FEW_PATIENTS}, "
             "bootstrap intervals tend to be too narrow and p-values too small."
         )
     if data_set["unit"] == "image":
@@ -147,7 +147,7 @@ def _of_the_runs(numbers: dict[str, Any]) -> Iterable[str]:
             "one of them."
         )
     yield (
-        "Each model is one training run. Intervals and p-values tell how the result varies with the test "
+        "Each result is of one training run. Intervals and p-values tell how the result varies with the test "
         f"{numbers['data_sets'][0]['unit']}s, not with another training seed."
     )
 

@@ -85,7 +85,7 @@ def report_numbers(
         "comparisons": with_interval(comparisons, interval).to_dict("records"),
         "spread": _spread(results),
         "runs": [_run(run) for run in runs],
-        "differing_settings": _differing([run.settings for run in runs]),
+        "differing_settings": _differing(runs),
         "pretraining": None if pretraining is None else _run(pretraining),
         "reduction": reduction,
         "localisation": localisation_numbers({run.column: run.looked for run in runs}),
@@ -213,11 +213,15 @@ def _run(run: Run) -> dict[str, Any]:
     }
 
 
-def _differing(settings: Sequence[dict[str, Any]]) -> list[str]:
-    known = [each for each in settings if each]
-    # Every run has a folder of its own: that is no difference in what it did.
-    names = [name for name in dict.fromkeys(name for each in known for name in each) if name != "output_dir"]
-    return [name for name in names if any(each.get(name) != known[0].get(name) for each in known)]
+def _differing(runs: Sequence[Run]) -> list[str]:
+    """The settings in which runs on one data set differ."""
+    found: dict[str, None] = {}
+    for data_set in dict.fromkeys(run.data_set for run in runs):
+        known = [run.settings for run in runs if run.settings and run.data_set == data_set]
+        # Every run has a folder of its own: that is no difference in what it did.
+        names = [name for name in dict.fromkeys(name for each in known for name in each) if name != "output_dir"]
+        found |= dict.fromkeys(n for n in names if any(each.get(n) != known[0].get(n) for each in known))
+    return list(found)
 
 
 def _shared_patients(run: Run, split: str) -> int:

@@ -18,14 +18,13 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from monai_ssl.report.caveats import FEW_CASES, FEW_PATIENTS
 from monai_ssl.report.runs import without_folders
 from monai_ssl.report.words import counted, decimals, interval_text, listed
 
 __all__ = ["MIXED", "curve_sentences", "short_reason", "sweep_caveats", "sweep_method", "sweep_sentences"]
 
 # as in the report of a comparison
-_FEW_CASES = 30
-_FEW_PATIENTS = 100
 _LEVEL = 0.05
 _PATH = re.compile(r"(?<![\w./])/(?:[^\s/:]+/)+(?=[^\s/:]+/[^\s/:]+)")
 
@@ -199,9 +198,9 @@ def _of_the_scenarios(numbers: Numbers) -> Iterator[str]:
 def _of_the_test_images(numbers: Numbers) -> Iterator[str]:
     totals, tests = numbers["totals"], numbers["totals"]["tested"]
     patients = _patients(tests)
-    if tests and patients is not None and patients < _FEW_PATIENTS:
+    if tests and patients is not None and patients < FEW_PATIENTS:
         yield (
-            f"Only {counted(patients, 'test patient')}: below {_FEW_PATIENTS}, bootstrap intervals tend to be too "
+            f"Only {counted(patients, 'test patient')}: below {FEW_PATIENTS}, bootstrap intervals tend to be too "
             "narrow and p-values too small."
         )
     if totals["unit"] == "image":
@@ -213,11 +212,11 @@ def _of_the_test_images(numbers: Numbers) -> Iterator[str]:
         f"{label} in {test['fold'].replace('_', ' ')}" if len(tests) > 1 else label: min(n.values())
         for test in tests
         for label, n in test["labels"].items()
-        if 0 < min(n.values()) < _FEW_CASES
+        if 0 < min(n.values()) < FEW_CASES
     }
     if few:
         named = listed([f"{name} ({number})" for name, number in few.items()])
-        yield f"Few images of the rarer class: {named}. Below {_FEW_CASES}, single images move the AUC visibly."
+        yield f"Few images of the rarer class: {named}. Below {FEW_CASES}, single images move the AUC visibly."
     empty = [
         f"{label} in {test['fold'].replace('_', ' ')}" if len(tests) > 1 else label
         for test in tests

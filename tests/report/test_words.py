@@ -119,7 +119,7 @@ def test_the_thresholds_of_validation_are_told_with_what_they_give() -> None:
 
 
 def test_good_data_get_only_the_caveat_that_always_holds() -> None:
-    assert [text.split(".")[0] for text in caveats(_numbers())] == ["Each model is one training run"]
+    assert [text.split(".")[0] for text in caveats(_numbers())] == ["Each result is of one training run"]
     without = {"settings": {"test_patients": "left out"}}
     assert caveats(_numbers(pretraining=without)) == caveats(_numbers())
 
