@@ -18,6 +18,7 @@ import re
 import shlex
 import subprocess
 import sys
+import warnings
 
 import nibabel
 import numpy as np
@@ -275,6 +276,11 @@ def test_other_commands_hand_over_what_was_given(tmp_path, monkeypatch):
     assert calls[1] == (([str(tmp_path / "a"), str(tmp_path / "b")], tmp_path / "r"), {"redraws": 50})
     beside = "beside it comparison.csv, report.json, methods.txt and figures/"
     assert result.stdout == f"a and b are alike.\nreport: {tmp_path / 'r/report.html'}, {beside}\n"
+
+
+def test_a_warning_is_one_line(tmp_path, monkeypatch):
+    monkeypatch.setattr("monai_ssl.data.phantoms.make_phantoms", lambda *_, **__: warnings.warn("odd", stacklevel=1))
+    assert run("phantoms", tmp_path / "p").stderr == "warning: odd\n"
 
 
 def test_the_help_of_compare_names_every_metric():

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from typing import Any
 
 import typer
@@ -31,7 +32,9 @@ class _OneLineErrors(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         try:
-            return super().invoke(ctx)
+            with warnings.catch_warnings():
+                warnings.showwarning = _tell
+                return super().invoke(ctx)
         except BrokenPipeError as error:
             # Whoever read has gone, as `head` does; at exit Python would try to write the rest.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -44,6 +47,10 @@ class _OneLineErrors(TyperGroup):
             goes_on = "; the same command goes on" if ctx.invoked_subcommand in _RESUMABLE else ""
             typer.echo(str(error) or f"stopped{goes_on}", err=True)
             raise typer.Exit(_INTERRUPTED) from error
+
+
+def _tell(message: Warning | str, *_: Any) -> None:
+    typer.echo(f"warning: {message}", err=True)
 
 
 app = typer.Typer(

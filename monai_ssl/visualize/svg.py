@@ -75,7 +75,9 @@ def _svg(figure: Figure) -> tuple[str, str]:
     """The opening tag and all that follows it, without metadata."""
     buffer = io.StringIO()
     # Text stays text: small, searchable, and in the font of the page or of who opens the file.
-    with matplotlib.rc_context({"svg.hashsalt": "monai_ssl", "svg.fonttype": "none"}):
+    with matplotlib.rc_context({"svg.hashsalt": "monai_ssl", "svg.fonttype": "none"}), warnings.catch_warnings():
+        # What the font here lacks, as Chinese, the font of the page will have.
+        warnings.filterwarnings("ignore", message="Glyph")
         figure.savefig(buffer, format="svg", metadata={"Date": None})
     svg = re.sub(r"<metadata>.*?</metadata>\s*", "", buffer.getvalue(), flags=re.DOTALL)
     start = svg.index("<svg")
