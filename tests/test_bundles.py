@@ -32,6 +32,8 @@ from sklearn.metrics import roc_auc_score
 from sklearn.neighbors import KNeighborsClassifier
 
 from monai_ssl.data import FinetuningData, data_checksum
+from monai_ssl.files import read_table
+from monai_ssl.metrics import MACRO, redraw_models
 from monai_ssl.networks import create_backbone
 
 NAMES = ("swav_pretraining", "resnet_finetuning", "vit_finetuning")
@@ -304,9 +306,16 @@ def test_evaluate_repeats_the_predictions_and_inference_needs_no_labels(finetune
         "checkpoint": finetuned / "model.pt",
         **{key: SMALL[key] for key in ("batch_size", "device", "num_workers")},
     }
-    run("resnet_finetuning", "evaluate", "infer", output_dir=tmp_path / "evaluated", **common)
+    parsers: list = []
+    run("resnet_finetuning", "evaluate", "infer", parsers.append, output_dir=tmp_path / "evaluated", **common)
     evaluated = (tmp_path / "evaluated/predictions.csv").read_bytes()
     assert evaluated == (finetuned / "predictions.csv").read_bytes()
+    # the interval that the log shows is that of the report on these predictions
+    predictions = read_table(tmp_path / "evaluated/predictions.csv", text=("image", "patient", "split"))
+    wanted = redraw_models({"model": predictions}).intervals().set_index("label").loc[MACRO]
+    metrics = parsers[0].get_parsed_content("evaluator").state.metrics
+    shown = [metrics[f"bootstrap_auc{end}"] for end in ("", "_low", "_high")]
+    assert (shown, wanted["unit"]) == (wanted[["value", "low", "high"]].tolist(), "patient")
     evaluation = (tmp_path / "evaluated/evaluation.csv").read_bytes()
     assert evaluation == (finetuned / "evaluation.csv").read_bytes()
     # a set of test images alone is judged at the thresholds of the run
@@ -315,7 +324,7 @@ def test_evaluate_repeats_the_predictions_and_inference_needs_no_labels(finetune
     rows = pd.read_csv(tmp_path / "external/evaluation.csv").set_index("label")
     thresholds = json.loads((finetuned / "thresholds.json").read_text())["thresholds"]
     assert (rows.loc["finding", "images"], rows.loc["finding", "threshold"]) == (60, thresholds["finding"])
-    assert not (tmp_path / "external/thresholds.json").exists()
+    assert json.loads((tmp_path / "external/thresholds.json").read_text())["thresholds"] == thresholds
     run("resnet_finetuning", "inference", "infer", output_dir=tmp_path / "inferred", dataset_dir=images, **common)
     scores = pd.read_csv(tmp_path / "inferred/predictions.csv").set_index("image")
     expected = pd.read_csv(finetuned / "predictions.csv").set_index("image")["finding_score"]

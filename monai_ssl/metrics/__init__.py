@@ -37,6 +37,7 @@ from monai_ssl.metrics.spread import Spread, spread
 from monai_ssl.metrics.thresholds import youden_thresholds
 
 if TYPE_CHECKING:
+    from monai_ssl.metrics.bootstrap_metric import BootstrapMetric
     from monai_ssl.metrics.macro_auc import MacroROCAUC
     from monai_ssl.metrics.selection import MeanAccuracy, MeanLoss
 
@@ -47,6 +48,7 @@ __all__ = [
     "MICRO",
     "AlignedPredictions",
     "Band",
+    "BootstrapMetric",
     "BootstrapResult",
     "Comparison",
     "MacroROCAUC",
@@ -93,7 +95,11 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    # of MONAI, which takes seconds to import, and no table of predictions needs it
+    # of MONAI and ignite, which take seconds to import, and no table of predictions needs them
+    if name == "BootstrapMetric":
+        from monai_ssl.metrics.bootstrap_metric import BootstrapMetric
+
+        return BootstrapMetric
     if name == "MacroROCAUC":
         from monai_ssl.metrics.macro_auc import MacroROCAUC
 

@@ -21,12 +21,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from monai_ssl.metrics.array_redraws import redraw_arrays
 from monai_ssl.metrics.auc import warn_one_class
 from monai_ssl.metrics.intervals import bca_interval, deviation, percentile_interval
 from monai_ssl.metrics.names import check_metrics
 from monai_ssl.metrics.predictions import AlignedPredictions, align_predictions
-from monai_ssl.metrics.redraws import label_strata, leave_out_counts, redraw_counts
-from monai_ssl.metrics.statistics import Decisions, redraw_metrics
 
 __all__ = ["MACRO", "MEAN", "MICRO", "ModelRedraws", "mean_over_data_sets", "redraw_models"]
 
@@ -140,35 +139,11 @@ def redraw_models(
     if len(data.labels) > 1 and taken:
         raise ValueError(f"a label is named {taken[0]!r}, which stands for a mean over labels; rename its columns")
     warn_one_class(data.truth, data.labels)
-    columns = _columns(data)
-    strata = label_strata(data.truth, data.patients) if stratify else None
-    images = len(data.images)
-    shape = (-1, len(data.models), len(columns) // len(data.models), len(names))
-    values, samples, jackknife = (
-        redraw_metrics(columns, names, counts).reshape(shape).swapaxes(2, 3)
-        for counts in (
-            [np.ones((images, 1), np.int32)],
-            redraw_counts(images, redraws, data.patients, seed, strata),
-            leave_out_counts(images, data.patients),
-        )
+    redrawn = redraw_arrays(
+        data.truth, data.scores, data.patients, names, redraws, seed, stratify, thresholds=data.thresholds
     )
-    labels = list(data.labels)
-    if len(labels) > 1:
-        labels += [MACRO, MICRO]
-        usable = np.isfinite(values[0]).all(axis=0)[:, : len(data.labels)]
-        values, samples, jackknife = (_with_macro(array, usable) for array in (values, samples, jackknife))
-    return ModelRedraws(
-        data_set,
-        list(data.models),
-        names,
-        labels,
-        values[0],
-        samples,
-        jackknife,
-        data,
-        _counts(data, labels),
-        data.unit,
-    )
+    labels = [*data.labels, MACRO, MICRO] if len(data.labels) > 1 else list(data.labels)
+    return ModelRedraws(data_set, list(data.models), names, labels, *redrawn, data, _counts(data, labels), data.unit)
 
 
 def mean_over_data_sets(results: Sequence[ModelRedraws]) -> ModelRedraws | None:
@@ -216,25 +191,6 @@ def _part(array: np.ndarray, place: tuple[np.ndarray, ...]) -> np.ndarray:
 def _total(numbers: Sequence[int | None]) -> int | None:
     known = [number for number in numbers if number is not None]
     return sum(known) if len(known) == len(numbers) else None
-
-
-def _columns(data: AlignedPredictions) -> list[Decisions]:
-    """Of each model, each label; with several labels also all of them pooled."""
-    columns = []
-    for scores, thresholds in zip(data.scores, data.thresholds, strict=True):
-        columns += [Decisions(*label) for label in zip(data.truth.T, scores.T, thresholds, strict=True)]
-        if len(data.labels) > 1:
-            columns.append(Decisions(data.truth, scores, thresholds))
-    return columns
-
-
-def _with_macro(array: np.ndarray, usable: np.ndarray) -> np.ndarray:
-    """(R, M, K, L + 1), pooled last, with the mean over the usable labels, (K, L), before it."""
-    single, pooled = array[..., :-1], array[..., -1:]
-    total = np.where(usable, single, 0.0).sum(axis=-1, keepdims=True)
-    number = usable.sum(axis=-1, keepdims=True)
-    mean = np.divide(total, number, out=np.full_like(total, np.nan), where=number > 0)
-    return np.concatenate([single, mean, pooled], axis=-1)
 
 
 def _counts(data: AlignedPredictions, labels: Sequence[str]) -> list[dict[str, int | None]]:
