@@ -123,7 +123,7 @@ def _of_the_runs(numbers: dict[str, Any]) -> Iterable[str]:
             "These are the validation images, on which the epoch and the thresholds were chosen: the results are too "
             "good for new images."
         )
-    elif any(name in AT_THRESHOLD for name in numbers["metrics"]):
+    elif any(row["metric"] in AT_THRESHOLD and row["value"] is not None for row in numbers["models"]):
         yield (
             "Validation was used twice, to choose the epoch and the thresholds: sensitivity and specificity there are "
             "better than here, and with few validation cases another split would give other thresholds."

@@ -61,11 +61,16 @@ def render_report(numbers: Mapping[str, Any], pictures: Mapping[str, Sequence[Pi
     runs, reduction, before = numbers["runs"], numbers["reduction"], numbers["pretraining"]
     names = list(dict.fromkeys(run["name"] for run in runs))
     metric = numbers["headline"]["metric"]
+    known = {row["metric"] for row in numbers["models"] if row["value"] is not None}
+    # of a metric without any value the caveats say why
+    metrics = [name for name in numbers["metrics"] if name in known]
     compared = _means_first(rows_of(numbers["comparisons"], metric=metric))
     others = [
         row
         for row in numbers["comparisons"]
-        if row["metric"] != metric and (row["label"] in _MEANS or len(numbers["data_sets"][0]["labels"]) == 1)
+        if row["metric"] in metrics
+        and row["metric"] != metric
+        and (row["label"] in _MEANS or len(numbers["data_sets"][0]["labels"]) == 1)
     ]
     headline = rows_of(numbers["models"], **numbers["headline"])
     return render(
@@ -99,9 +104,12 @@ def render_report(numbers: Mapping[str, Any], pictures: Mapping[str, Sequence[Pi
         delong=any(row["p_delong"] is not None for row in compared),
         others=others,
         mcnemar=any(row["p_mcnemar"] is not None for row in others),
-        models=_by_model(numbers),
-        at_threshold=any(name in AT_THRESHOLD for name in numbers["metrics"]),
-        any_left_out=any(row["left_out"] for row in numbers["models"]),
+        metrics=metrics,
+        models=_by_model(numbers, metrics),
+        at_threshold=any(name in AT_THRESHOLD for name in metrics),
+        any_left_out=any(
+            row["left_out"] for row in rows_of(numbers["models"], metric=metric) if row["value"] is not None
+        ),
         localised=[row | {"run": entry["run"]} for entry in numbers["localisation"] for row in entry["scores"]],
         settings=setting_rows([run["settings"] for run in runs]),
         versions=setting_rows([run["versions"] for run in runs]),
@@ -136,10 +144,10 @@ def _means_first(rows: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     return sorted(rows, key=lambda row: (row["data_set"] != MEAN, row["label"] not in _MEANS))
 
 
-def _by_model(numbers: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _by_model(numbers: Mapping[str, Any], metrics: Sequence[str]) -> list[dict[str, Any]]:
     """An entry per data set, label and model, with the row of each metric."""
     entries: dict[tuple, dict[str, Any]] = {}
-    for row in _means_first(numbers["models"]):
+    for row in _means_first(row for row in numbers["models"] if row["metric"] in metrics):
         key = {name: row[name] for name in ("data_set", "label", "model")}
         entries.setdefault(tuple(key.values()), key | {"rows": []})["rows"].append(row)
     places = {label: place for place, label in enumerate(dict.fromkeys(row["label"] for row in numbers["models"]))}

@@ -219,9 +219,12 @@ def _by_label(numbers: dict[str, Any]) -> Iterable[str]:
     if len(single) < 2:
         return
     found = [row for row in single if row["q_value"] < LEVEL]
-    where = [f" on {row['data_set']}" if several else "" for row in found]
+    of_one_pair = len({(row["model_a"], row["model_b"]) for row in single}) == 1
     named = [
-        f"{row['label']}{on} ({row['model_a']} and {row['model_b']})" for row, on in zip(found, where, strict=True)
+        row["label"]
+        + (f" on {row['data_set']}" if several else "")
+        + ("" if of_one_pair else f" ({row['model_a']} and {row['model_b']})")
+        for row in found
     ]
     count = f"{len(found)} of {len(single)} differences" if found else f"none of {len(single)} differences"
     verb = "is" if len(found) <= 1 else "are"
