@@ -49,7 +49,7 @@ def compare_command(
         str | None, typer.Option(help="percentile or bca.", show_default="percentile", metavar="KIND")
     ] = None,
     stratify: Annotated[
-        bool, typer.Option("--stratify", help="Draw as many patients of each label as there are.")
+        bool, typer.Option("--stratify", help="Redraw patients within strata of their rarest label.")
     ] = False,
     redraws: Annotated[int | None, typer.Option(help="Bootstrap redraws.", show_default="1000", metavar="N")] = None,
     seed: Annotated[int | None, typer.Option(help="Of the redraws.", show_default="0", metavar="N")] = None,

@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from monai_ssl.metrics.names import WITHOUT_INTERVAL
 from monai_ssl.metrics.redraws import label_strata, leave_out_counts, redraw_counts
 from monai_ssl.metrics.statistics import Decisions, redraw_metrics
 
@@ -30,7 +31,7 @@ class ArrayRedraws(NamedTuple):
 
     Attributes:
         values: (M, K, C), NaN where a metric is not defined.
-        samples: (R, M, K, C) the same of each redraw.
+        samples: (R, M, K, C) the same of each redraw; NaN of a metric that redraws say nothing of.
         jackknife: (J, M, K, C) the same with a patient, or a block of them, left out.
     """
 
@@ -59,12 +60,12 @@ def redraw_arrays(
         metrics: K names, checked by :py:func:`monai_ssl.metrics.names.check_metrics`.
         redraws: R >= 1.
         seed: of the redraws.
-        stratify: draw as many patients of each label as the data have, see
+        stratify: draw patients within strata of their rarest label, see
             :py:func:`monai_ssl.metrics.redraws.label_strata`.
         thresholds: (M, L), or what broadcasts to it; NaN where there is none.
 
     Returns:
-        The mean over labels is that over those for which the metric is defined for all models.
+        The mean over labels is that over those for which the metric is defined for all models that have it at all.
 
     Raises:
         ValueError: as :py:func:`monai_ssl.metrics.redraw_counts`.
@@ -78,16 +79,21 @@ def redraw_arrays(
     columns = _columns(truth, scores, np.broadcast_to(thresholds, (len(scores), labels)))
     strata = label_strata(truth, patients) if stratify else None
     shape = (-1, len(scores), len(columns) // len(scores), len(metrics))
-    values, samples, jackknife = (
-        redraw_metrics(columns, metrics, counts).reshape(shape).swapaxes(2, 3)
+    redrawn = [name for name in metrics if name not in WITHOUT_INTERVAL]
+    places = [metrics.index(name) for name in redrawn]
+    ones = [np.ones((len(truth), 1), np.int32)]
+    values = redraw_metrics(columns, metrics, ones).reshape(shape).swapaxes(2, 3)
+    samples, jackknife = (
+        _spaced(redraw_metrics(columns, redrawn, counts), places, len(metrics)).reshape(shape).swapaxes(2, 3)
         for counts in (
-            [np.ones((len(truth), 1), np.int32)],
             redraw_counts(len(truth), redraws, patients, seed, strata),
             leave_out_counts(len(truth), patients),
         )
     )
     if labels > 1:
-        usable = np.isfinite(values[0]).all(axis=0)[:, :labels]
+        finite = np.isfinite(values[0])[..., :labels]
+        without = ~finite.any(axis=-1, keepdims=True)
+        usable = (finite | without).all(axis=0) & finite.any(axis=0)
         values, samples, jackknife = (_with_macro(array, usable) for array in (values, samples, jackknife))
     return ArrayRedraws(values[0], samples, jackknife)
 
@@ -100,6 +106,13 @@ def _columns(truth: np.ndarray, scores: np.ndarray, thresholds: np.ndarray) -> l
         if truth.shape[1] > 1:
             columns.append(Decisions(truth, of_model, at))
     return columns
+
+
+def _spaced(array: np.ndarray, places: Sequence[int], metrics: int) -> np.ndarray:
+    """(R, C, K) with NaN for the metrics that are not among the places of the last axis."""
+    spaced = np.full((*array.shape[:2], metrics), np.nan)
+    spaced[..., places] = array
+    return spaced
 
 
 def _with_macro(array: np.ndarray, usable: np.ndarray) -> np.ndarray:

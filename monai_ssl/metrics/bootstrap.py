@@ -98,7 +98,7 @@ def bootstrap_auc(
         seed: equal seeds, images and groups give equal redraws, whatever the scores.
         interval: "percentile", or "bca": corrected for bias and skewness, see
             :py:func:`monai_ssl.metrics.bca_interval`.
-        stratify: draw as many patients (or images) of each label as the data have, see
+        stratify: draw patients (or images) within strata of their rarest label, see
             :py:func:`monai_ssl.metrics.redraws.label_strata`.
 
     Returns:

@@ -28,7 +28,7 @@ from monai_ssl.metrics.array_redraws import redraw_arrays
 from monai_ssl.metrics.auc import check_predictions
 from monai_ssl.metrics.bootstrap import check_interval
 from monai_ssl.metrics.intervals import bca_interval, percentile_interval
-from monai_ssl.metrics.names import AT_THRESHOLD, check_metrics
+from monai_ssl.metrics.names import AT_THRESHOLD, WITHOUT_INTERVAL, check_metrics
 
 __all__ = ["BootstrapMetric"]
 
@@ -64,7 +64,8 @@ class BootstrapMetric(Metric):
             Brier score and calibration error; a NaN label is unknown.
 
     Raises:
-        ValueError: for an unknown metric or interval, redraws < 1, or thresholds that are missing.
+        ValueError: for an unknown metric or interval, a metric that has no interval, redraws < 1, or thresholds that
+            are missing.
 
     Example:
         >>> metric = BootstrapMetric(redraws=200)
@@ -86,6 +87,8 @@ class BootstrapMetric(Metric):
     ) -> None:
         check_metrics([metric])
         check_interval(interval)
+        if metric in WITHOUT_INTERVAL:
+            raise ValueError(f"{metric} has no interval: chance alone makes it larger, and redraws add as much again")
         if redraws < 1:
             raise ValueError(f"redraws must be at least 1, got {redraws}; 1000 is usual")
         if metric in AT_THRESHOLD and thresholds is None:

@@ -20,10 +20,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from monai_ssl.metrics.data_sets import mean_over_data_sets
 from monai_ssl.metrics.delong import delong_test
 from monai_ssl.metrics.intervals import bca_interval, deviation, paired_p_value, percentile_interval
 from monai_ssl.metrics.mcnemar import mcnemar_test
-from monai_ssl.metrics.model_redraws import MACRO, MICRO, ModelRedraws, mean_over_data_sets, redraw_models
+from monai_ssl.metrics.model_redraws import MACRO, MEAN, MICRO, ModelRedraws, redraw_models
 from monai_ssl.metrics.multiple_testing import benjamini_hochberg, holm
 from monai_ssl.metrics.predictions import AlignedPredictions
 
@@ -67,7 +68,7 @@ def compare(
         redraws: how many.
         seed: of the redraws, which all models share.
         split: rows to use.
-        stratify: draw as many patients of each label as the data have, see
+        stratify: draw patients within strata of their rarest label, see
             :py:func:`monai_ssl.metrics.redraws.label_strata`.
 
     Returns:
@@ -77,7 +78,8 @@ def compare(
         `sd` that of its redraws; `low` and `high` are percentiles; `p_value` is that of
         :py:func:`monai_ssl.metrics.paired_p_value`; `q_value` (Benjamini-Hochberg) and `p_holm` (Holm) correct it for
         the `family`: all rows of that metric. `p_delong` stands beside the AUC of a label and "micro", `p_mcnemar`
-        beside accuracy; both by patient. `patients` is empty when unknown.
+        beside accuracy; both by patient. `patients` is empty when unknown. `calibration_error` has no
+        interval and no test: chance alone makes it larger, and redraws add as much again.
 
     Raises:
         ValueError: when tables cannot be compared; every problem is named, with counts and first examples.
@@ -91,7 +93,9 @@ def compare(
     See Benjamini and Hochberg 1995, https://doi.org/10.1111/j.2517-6161.1995.tb02031.x; Holm 1979,
     https://www.jstor.org/stable/4615733.
     """
-    nested = all(isinstance(tables, Mapping) for tables in predictions.values()) and bool(predictions)
+    nested = any(isinstance(tables, Mapping) for tables in predictions.values())
+    if nested and not all(isinstance(tables, Mapping) for tables in predictions.values()):
+        raise ValueError("predictions must be tables by model, or such tables by data set, got both")
     data_sets: Mapping[str, Tables] = predictions if nested else {"": predictions}
     if all(len(tables) < 2 for tables in data_sets.values()):
         models = dict.fromkeys(model for tables in data_sets.values() for model in tables)
@@ -121,6 +125,8 @@ def redraw_data_sets(
     """
     known = thresholds or {}
     results, problems = [], []
+    if MEAN in data_sets and len(data_sets) > 1:
+        problems.append(f"a data set is called {MEAN!r}, which stands for the mean over data sets; call it otherwise")
     for number, (name, tables) in enumerate(data_sets.items()):
         try:
             results.append(
@@ -182,6 +188,8 @@ def _other_tests(data: AlignedPredictions | None, metric: str, label: str, a: in
     groups = np.repeat(clusters, known.sum(axis=1))
     one, two = data.scores[a][:, columns][known], data.scores[b][:, columns][known]
     of_class = truth[known] == 1
+    if len(set(groups.tolist())) < 2:
+        return tests
     if metric == "auc" and of_class.any() and not of_class.all():
         tests["p_delong"] = delong_test(truth[known], one, two, groups)
     thresholds = [np.broadcast_to(data.thresholds[model][columns], truth.shape)[known] for model in (a, b)]
@@ -195,14 +203,13 @@ def _family(metric: str, rows: pd.DataFrame) -> str:
     tested = rows[rows["p_value"].notna()]
     if tested.empty:
         return f"{metric}: no test"
-    labels = tested["label"].unique()
+    labels, averaged = tested["label"].unique(), MEAN in set(tested["data_set"]) and tested["data_set"].nunique() > 1
     means = " and their means" if len(labels) > 1 and {MACRO, MICRO} & set(labels) else ""
     counted = (
         (len(set(labels) - {MACRO, MICRO}) if means else len(labels), "label", "labels"),
         (len(tested[["model_a", "model_b"]].drop_duplicates()), "pair of models", "pairs of models"),
-        (tested["data_set"].nunique(), "data set", "data sets"),
+        (len(set(tested["data_set"]) - ({MEAN} if averaged else set())), "data set", "data sets"),
     )
     parts = [f"{number} {one if number == 1 else many}" for number, one, many in counted]
-    return (
-        f"{metric}: {len(tested)} {'test' if len(tested) == 1 else 'tests'} ({parts[0]}{means}, {', '.join(parts[1:])})"
-    )
+    tests = "1 test" if len(tested) == 1 else f"{len(tested)} tests"
+    return f"{metric}: {tests} ({parts[0]}{means}, {parts[1]}, {parts[2]}{' and their mean' if averaged else ''})"

@@ -27,7 +27,7 @@ from monai_ssl.metrics.intervals import bca_interval, deviation, percentile_inte
 from monai_ssl.metrics.names import check_metrics
 from monai_ssl.metrics.predictions import AlignedPredictions, align_predictions
 
-__all__ = ["MACRO", "MEAN", "MICRO", "ModelRedraws", "mean_over_data_sets", "redraw_models"]
+__all__ = ["MACRO", "MEAN", "MICRO", "ModelRedraws", "count_cases", "redraw_models"]
 
 MACRO, MICRO = "macro", "micro"
 MEAN = "mean"
@@ -43,9 +43,11 @@ class ModelRedraws:
         models: M names.
         metrics: K names.
         labels: L names. Behind several labels of the data stand "macro", the mean over those for which the metric is
-            defined for all models, and "micro", of all decisions on them pooled.
+            defined for all models that have it at all, and "micro", of all decisions on all labels pooled: what needs
+            a threshold is defined where every label has one.
         values: (M, K, L), NaN where a metric is not defined.
-        samples: (R, M, K, L) the same of each redraw, NaN where it lacks a class.
+        samples: (R, M, K, L) the same of each redraw, NaN where it lacks a class, and of a metric that redraws say
+            nothing of, see :py:data:`monai_ssl.metrics.names.WITHOUT_INTERVAL`.
         jackknife: (J, M, K, L) the same with a patient, or a block of them, left out.
         data: the aligned predictions; None of the mean over data sets.
         counts: of each label: `images, patients, positives`.
@@ -125,7 +127,7 @@ def redraw_models(
         redraws: how many.
         seed: of the redraws.
         split: rows to use.
-        stratify: draw as many patients of each label as the data have, see
+        stratify: draw patients within strata of their rarest label, see
             :py:func:`monai_ssl.metrics.redraws.label_strata`.
         thresholds: by model and label; of a model that is not named, those of its own validation rows.
         data_set: its name.
@@ -143,66 +145,25 @@ def redraw_models(
         data.truth, data.scores, data.patients, names, redraws, seed, stratify, thresholds=data.thresholds
     )
     labels = [*data.labels, MACRO, MICRO] if len(data.labels) > 1 else list(data.labels)
-    return ModelRedraws(data_set, list(data.models), names, labels, *redrawn, data, _counts(data, labels), data.unit)
+    truths = [data.truth[:, [i]] if i < len(data.labels) else data.truth for i in range(len(labels))]
+    counts = [count_cases(truth, data.patients) for truth in truths]
+    return ModelRedraws(data_set, list(data.models), names, labels, *redrawn, data, counts, data.unit)
 
 
-def mean_over_data_sets(results: Sequence[ModelRedraws]) -> ModelRedraws | None:
+def count_cases(truth: np.ndarray, patients: np.ndarray | None) -> dict[str, int | None]:
     """
-    The mean over data sets, of the models and labels that all of them have; None for one data set, or nothing common.
-
-    Each data set weighs alike, and its patients are redrawn by themselves: test sets that share patients, as those of
-    other labels on the same images, vary together, and the interval of their mean is then too narrow.
+    How many cases a row of results rests on.
 
     Args:
-        results: one per data set, with the same metrics and number of redraws.
+        truth: (N, L) of 0, 1 and NaN, of one label or of several.
+        patients: (N,) or None.
+
+    Returns:
+        `images` and `patients` of which any label is known, and `positives`: of several labels, positive decisions.
     """
-    first = results[0]
-    models = [name for name in first.models if all(name in other.models for other in results)]
-    labels = [name for name in first.labels if all(name in other.labels for other in results)]
-    if len(results) < 2 or not models or not labels:
-        return None
-    places = [
-        np.ix_(
-            [each.models.index(m) for m in models], range(len(first.metrics)), [each.labels.index(i) for i in labels]
-        )
-        for each in results
-    ]
-    values = np.stack([each.values[place] for each, place in zip(results, places, strict=True)])
-    samples = np.mean([_part(each.samples, place) for each, place in zip(results, places, strict=True)], axis=0)
-    # Without a patient of one data set, the mean moves by that data set's share.
-    moved = [
-        values.mean(axis=0) + (_part(each.jackknife, place) - of_set) / len(results)
-        for each, place, of_set in zip(results, places, values, strict=True)
-    ]
-    counts = [
-        {name: _total([each.counts[each.labels.index(label)][name] for each in results]) for name in first.counts[0]}
-        for label in labels
-    ]
-    unit = " and ".join(dict.fromkeys(each.unit for each in results))
-    return ModelRedraws(
-        MEAN, models, first.metrics, labels, values.mean(axis=0), samples, np.concatenate(moved), None, counts, unit
-    )
-
-
-def _part(array: np.ndarray, place: tuple[np.ndarray, ...]) -> np.ndarray:
-    return np.stack([each[place] for each in array])
-
-
-def _total(numbers: Sequence[int | None]) -> int | None:
-    known = [number for number in numbers if number is not None]
-    return sum(known) if len(known) == len(numbers) else None
-
-
-def _counts(data: AlignedPredictions, labels: Sequence[str]) -> list[dict[str, int | None]]:
-    rows = []
-    for label in range(len(labels)):
-        truth = data.truth[:, [label]] if label < len(data.labels) else data.truth
-        known = np.isfinite(truth).any(axis=1)
-        rows.append(
-            {
-                "images": int(known.sum()),
-                "patients": None if data.patients is None else len(set(data.patients[known])),
-                "positives": int((truth == 1).sum()),
-            }
-        )
-    return rows
+    known = np.isfinite(truth).any(axis=1)
+    return {
+        "images": int(known.sum()),
+        "patients": None if patients is None else len(set(patients[known])),
+        "positives": int((truth == 1).sum()),
+    }

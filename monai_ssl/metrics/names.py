@@ -15,11 +15,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-__all__ = ["AT_SPECIFICITY", "AT_THRESHOLD", "METRICS", "OF_PROBABILITIES", "check_metrics"]
+__all__ = ["AT_SPECIFICITY", "AT_THRESHOLD", "METRICS", "OF_PROBABILITIES", "WITHOUT_INTERVAL", "check_metrics"]
 
 AT_SPECIFICITY = "sensitivity_at_specificity"
 AT_THRESHOLD = ("sensitivity", "specificity", "f1", "accuracy")
 OF_PROBABILITIES = ("brier", "calibration_error")
+# Chance alone makes it larger, and redraws add as much again: its intervals would not even hold its own value.
+WITHOUT_INTERVAL = ("calibration_error",)
 METRICS = ("auc", "average_precision", f"{AT_SPECIFICITY}:0.9", *AT_THRESHOLD, *OF_PROBABILITIES)
 
 

@@ -127,7 +127,12 @@ def redraw_metrics(columns: Sequence[Decisions], metrics: Sequence[str], counts:
     Returns:
         (R, C, K) float64.
     """
-    blocks = [np.stack([column.values(metrics, block) for column in columns]) for block in counts]
+    blocks = [
+        np.stack([column.values(metrics, block) for column in columns])
+        if metrics
+        else np.empty((len(columns), 0, block.shape[1]))
+        for block in counts
+    ]
     return np.ascontiguousarray(np.moveaxis(np.concatenate(blocks, axis=2), 2, 0))
 
 

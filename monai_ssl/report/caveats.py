@@ -22,7 +22,7 @@ from monai_ssl.report.words import counted, decimals, label_text, listed, metric
 
 __all__ = ["FEW_CASES", "FEW_PATIENTS", "caveats"]
 
-FEW_CASES = 30  # images of the rarer class; below, one image more or less visibly moves the AUC
+FEW_CASES = 30  # images, or patients, of the rarer class; below, single ones visibly move the AUC
 FEW_PATIENTS = 100  # below, percentile intervals are known to come out too narrow
 _WIDE = 0.10  # an interval this wide holds a fair and a good classifier alike
 # By what the settings of a pre-training run say of them.
@@ -56,10 +56,14 @@ def _of_the_images(numbers: dict[str, Any], data_set: dict[str, Any]) -> Iterabl
     unknown = [f"{row['label']} ({row['unknown']})" for row in labels if row["unknown"]]
     if unknown:
         yield f"Unknown in some images, which are left out for that label alone: {listed(unknown)}."
-    few = [row for row in labels if 0 < min(row["positives"], row["negatives"]) < FEW_CASES]
+    few = [row for row in labels if row["positives"] and row["negatives"] and min(_cases(row)) < FEW_CASES]
     if few:
         named = listed([_rarer(row) for row in few])
-        yield f"Few cases: {named}. Below {FEW_CASES}, single images move the result visibly."
+        yield (
+            f"Few cases: {named}. Below {FEW_CASES}, single ones move the result visibly, and intervals are too narrow."
+        )
+        if numbers["stratified"]:
+            yield "Redraws were stratified: with few cases, that finds differences too often."
     if data_set["patients"] is not None and data_set["patients"] < FEW_PATIENTS:
         yield (
             f"Only {counted(data_set['patients'], 'patient')} in the {split} split: below {FEW_PATIENTS}, "
@@ -150,6 +154,12 @@ def _of_the_runs(numbers: dict[str, Any]) -> Iterable[str]:
         "Each result is of one training run. Intervals and p-values tell how the result varies with the test "
         f"{numbers['data_sets'][0]['unit']}s, not with another training seed."
     )
+
+
+def _cases(row: Mapping[str, Any]) -> list[int]:
+    """Images with and without the label; patients too, where they are known: some of them may have both kinds."""
+    patients = [row["patients_with"], row["patients_with"] + row["patients_without"]] if row["patients_with"] else []
+    return [row["positives"], row["negatives"], *patients]
 
 
 def _rarer(row: Mapping[str, Any]) -> str:

@@ -18,7 +18,7 @@ from pathlib import PurePath
 from typing import Any
 
 from monai_ssl.metrics import MEAN
-from monai_ssl.metrics.names import AT_SPECIFICITY, AT_THRESHOLD
+from monai_ssl.metrics.names import AT_SPECIFICITY, AT_THRESHOLD, WITHOUT_INTERVAL
 from monai_ssl.report.words import counted, listed, metric_text
 
 __all__ = ["methods"]
@@ -113,9 +113,10 @@ def _measures(numbers: dict[str, Any]) -> Iterable[str]:
     at = [metric_text(name) for name in asked if name in AT_THRESHOLD]
     text = f"Performance was measured by {listed(plain)}" if plain else "Performance was measured"
     if at:
-        text += f"{', and ' if plain else ' '}by {listed(at)} at the threshold of each model and label that had the "
-        text += "highest Youden index on the validation images (or that the training run recorded)"
+        text += f"{', and ' if plain else ' '}by {listed(at)} at a threshold of each model and label"
     yield f"{text}."
+    if at:
+        yield from _thresholds(numbers["runs"])
     if any(name.startswith(AT_SPECIFICITY) for name in asked):
         yield "Sensitivity at a specificity is the highest one of all thresholds with at least that specificity."
     if any(len(data_set["labels"]) > 1 for data_set in numbers["data_sets"]):
@@ -124,18 +125,37 @@ def _measures(numbers: dict[str, Any]) -> Iterable[str]:
             "value pools all decisions on images and labels."
         )
     if numbers["headline"]["data_set"] == MEAN:
-        yield "Data sets were averaged with equal weight."
+        yield "Data sets were averaged with equal weight, over the models and labels that all of them have."
+
+
+def _thresholds(runs: Iterable[Mapping[str, Any]]) -> Iterable[str]:
+    said = {
+        "thresholds.json": "its training run recorded (thresholds.json; by default the highest Youden index on its "
+        "validation images)",
+        "validation rows": "has the highest Youden index on the validation images of its table",
+    }
+    for source, text in said.items():
+        names = list(dict.fromkeys(run["column"] for run in runs if run["thresholds_from"] == source))
+        if names:
+            yield f"The threshold of {listed(names)} is the one that {text}."
 
 
 def _tests(numbers: dict[str, Any]) -> Iterable[str]:
     units = list(dict.fromkeys(data_set["unit"] for data_set in numbers["data_sets"]))
     redrawn = listed([f"{unit}s" + (" with all their images" if unit == "patient" else "") for unit in units])
+    several = len(numbers["data_sets"]) > 1
+    seeds = f"seed {numbers['seed']}" + (" for the first data set and one more for each further one" if several else "")
     within = ", within strata of the rarest label of each" if numbers["stratified"] else ""
     yield (
         f"95 % confidence intervals are those of the {_INTERVALS[numbers['interval']]} with {numbers['redraws']:,} "
-        f"redraws of {redrawn}{within}, seed {numbers['seed']}, the same redraws for all models; redraws in which a "
+        f"redraws of {redrawn}{within}, {seeds}, the same redraws for all models; redraws in which a "
         "label lacked positives or negatives were left out where both are needed, and counted."
     )
+    if any(name in WITHOUT_INTERVAL for name in numbers["metrics"]):
+        yield (
+            "Expected calibration error has neither interval nor test: chance alone makes it larger, and redraws add "
+            "as much again."
+        )
     yield "Standard deviations are those over redraws, of each value by itself."
     tested = [row for row in numbers["comparisons"] if row["p_value"] is not None]
     if not tested:

@@ -78,7 +78,7 @@ def report_numbers(
         "shared_patients": _shared_between(results),
         "headline": {
             "data_set": results[-1].data_set,
-            "label": MACRO if len(results[-1].labels) > 1 else results[-1].labels[0],
+            "label": MACRO if MACRO in results[-1].labels else results[-1].labels[0],
             "metric": results[0].metrics[0],
         },
         "models": with_interval(models, interval).to_dict("records"),
@@ -205,6 +205,7 @@ def _run(run: Run) -> dict[str, Any]:
         "data_set": run.data_set,
         "column": run.column,
         "checksums": run.checksums,
+        "thresholds_from": run.thresholds_from,
         "finished": run.finished,
         "epochs": int(run.metrics["epoch"].max()) if "epoch" in run.metrics.columns else None,
         "training": training,

@@ -102,7 +102,7 @@ def forest_plots(comparisons: pd.DataFrame) -> list[Plot]:
     """
     plots: list[Plot] = []
     for metric, rows in comparisons.groupby("metric", sort=False):
-        if rows["difference"].notna().any():
+        if rows["low"].notna().any():
             name = metric_text(str(metric))
             found = rows[rows["q_value"] < 0.05]
             alt = f"Forest plot of {len(rows)} paired differences in {name} with 95 % intervals; below q = 0.05: " + (

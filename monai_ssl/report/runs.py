@@ -52,6 +52,7 @@ class Run:
         thresholds: by label, of `thresholds.json`; where there is none :py:func:`read_runs` takes those that the `val`
             rows give; None without both.
         checksums: SHA-256 of the run's files, by name.
+        recorded: whether the thresholds are those of `thresholds.json`.
         looked: the examples and scores of `python -m monai_ssl saliency`; None where it was not run.
     """
 
@@ -66,6 +67,12 @@ class Run:
     thresholds: dict[str, float] | None = None
     checksums: dict[str, str] = field(default_factory=dict)
     looked: Looked | None = None
+    recorded: bool = False
+
+    @property
+    def thresholds_from(self) -> str | None:
+        """Where the thresholds come from: "thresholds.json", "validation rows", or None."""
+        return None if self.thresholds is None else "thresholds.json" if self.recorded else "validation rows"
 
     @property
     def column(self) -> str:
@@ -98,7 +105,10 @@ def read_runs(arguments: Sequence[str | os.PathLike], split: str = "test") -> li
     if problems:
         raise ValueError("the runs cannot be compared:\n  " + "\n  ".join(problems))
     tell_of_runs(runs, split)
-    return [run if run.thresholds is not None else replace(run, thresholds=_chosen(run.predictions)) for run in runs]
+    return [
+        replace(run, recorded=True) if run.thresholds is not None else replace(run, thresholds=_chosen(run.predictions))
+        for run in runs
+    ]
 
 
 def read_run(path: str | os.PathLike, name: str, predictions: bool = True) -> Run:

@@ -33,7 +33,7 @@ _PATIENTS = [f"p{number % 31}" for number in range(90)]
 _SPLITS = ["val" if number % 31 < 6 else "test" for number in range(90)]
 _THRESHOLDS = [0.3, 0.4, 0.5]
 _ENDS = {"percentile": ["low", "high"], "bca": ["low_bca", "high_bca"]}
-_METRICS = ("auc", "average_precision", "sensitivity_at_specificity:0.9", "f1", "brier", "calibration_error")
+_METRICS = ("auc", "average_precision", "sensitivity_at_specificity:0.9", "f1", "brier", "accuracy")
 
 
 def _items(rows, **changed):
@@ -152,6 +152,7 @@ def test_a_label_of_one_class_is_left_out_of_the_mean_and_named(caplog):
 def test_settings_that_cannot_be_are_refused_at_once():
     for settings, text in (
         ({"metric": "aucc"}, "unknown metrics: aucc"),
+        ({"metric": "calibration_error"}, "calibration_error has no interval"),
         ({"interval": "normal"}, "unknown interval 'normal'"),
         ({"redraws": 0}, "redraws must be at least 1, got 0"),
         ({"metric": "f1"}, "f1 needs thresholds"),

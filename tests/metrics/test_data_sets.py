@@ -28,7 +28,7 @@ from monai_ssl.metrics import (
     redraw_data_sets,
     redraw_models,
 )
-from monai_ssl.metrics.redraws import leave_out_counts
+from monai_ssl.metrics.redraws import label_strata, leave_out_counts
 from monai_ssl.metrics.statistics import Decisions
 
 
@@ -50,9 +50,9 @@ TABLES = {name: {"a": _table(1, number), "b": _table(2, number)} for number, nam
 def test_every_metric_mean_and_redraw_is_that_of_a_plain_loop() -> None:
     result = redraw_models(TABLES["here"], METRICS, redraws=6, seed=3, data_set="here")
     assert result.labels == ["L0", "L1", MACRO, MICRO]
-    data = result.data
+    data, first = result.data, result.values[None]
     for samples, counts in (
-        (result.values[None], [np.ones((90, 1), np.int64)]),
+        (first, [np.ones((90, 1), np.int64)]),
         (result.samples, redraw_counts(90, 6, data.patients, 3)),
         (result.jackknife, leave_out_counts(90, data.patients)),
     ):
@@ -63,7 +63,9 @@ def test_every_metric_mean_and_redraw_is_that_of_a_plain_loop() -> None:
                 truth, scores, at = data.truth[drawn], data.scores[m][drawn], data.thresholds[m]
                 single = [Decisions(truth[:, i], scores[:, i], at[i]).values(METRICS, ones)[:, 0] for i in (0, 1)]
                 pooled = Decisions(truth.T.reshape(-1), scores.T.reshape(-1), np.repeat(at, len(drawn)))
-                wanted = [*single, np.mean(single, axis=0), pooled.values(METRICS, ones)[:, 0]]
+                wanted = np.array([*single, np.mean(single, axis=0), pooled.values(METRICS, ones)[:, 0]])
+                if samples is not first:
+                    wanted[:, METRICS.index("calibration_error")] = np.nan
                 np.testing.assert_allclose(samples[redraw, m].T, wanted, atol=1e-12)
 
 
@@ -97,6 +99,64 @@ def test_models_and_labels_that_not_all_data_sets_have_are_no_part_of_the_mean()
     assert len(redraw_data_sets({"here": TABLES["here"], "there": {"d": _table(4, 1)}}, redraws=5)) == 2
 
 
+def test_macro_is_that_of_the_common_labels_where_data_sets_differ_in_them() -> None:
+    more = {"L2_true": lambda table: table["L1_true"], "L2_score": lambda table: table["L0_score"]}
+    three = {name: table.assign(**more) for name, table in TABLES["there"].items()}
+    here, there, mean = redraw_data_sets({"here": TABLES["here"], "there": three}, redraws=8)
+    assert mean.labels == ["L0", "L1", MACRO]
+    common = (here.samples[..., :2] + there.samples[..., :2]) / 2
+    np.testing.assert_allclose(mean.samples[..., 2], common.mean(axis=-1))
+    np.testing.assert_allclose(mean.values[..., 2], mean.values[..., :2].mean(axis=-1))
+    assert mean.counts[2]["images"] == 180
+
+
+def test_a_model_that_lacks_a_metric_takes_it_from_no_other() -> None:
+    logits = _table(3)
+    logits[["L0_score", "L1_score"]] = logits[["L0_score", "L1_score"]] * 20 - 9
+    two = redraw_models(TABLES["here"], ("brier",), redraws=4)
+    three = redraw_models(TABLES["here"] | {"c": logits}, ("brier",), redraws=4)
+    np.testing.assert_array_equal(three.values[:2], two.values)
+    np.testing.assert_array_equal(three.samples[:, :2], two.samples)
+    assert np.isnan(three.values[2]).all()
+
+
+def test_a_label_known_in_one_patient_has_no_test_that_needs_two() -> None:
+    tables = {name: table.copy() for name, table in TABLES["here"].items()}
+    for table in tables.values():
+        table["L1_true"] = table["L1_true"].astype(float).where(table["patient"].isin(["0-0", "v0-0"]))
+        table.loc[table["image"] == "0-0", "L1_true"], table.loc[table["image"] == "0-1", "L1_true"] = 1, 0
+    frame = compare(tables, metrics=("auc", "accuracy"), redraws=10).set_index(["metric", "label"])
+    assert frame.loc[("auc", "L1"), ["images", "patients"]].tolist() == [2, 1]
+    assert np.isnan(frame.loc[("auc", "L1"), "p_delong"])
+    assert frame.loc[("auc", "L0"), "p_delong"] > 0
+
+
+def test_stratified_redraws_hold_the_patients_of_the_rarest_label() -> None:
+    result = redraw_models(TABLES["here"], ("accuracy", "sensitivity"), redraws=40, seed=2, stratify=True)
+    data = result.data
+    strata = label_strata(data.truth, data.patients)
+    counts = np.concatenate(list(redraw_counts(90, 40, data.patients, 2, strata)), axis=1)
+    column = Decisions(data.truth[:, 1], data.scores[0][:, 1], data.thresholds[0, 1])
+    np.testing.assert_array_equal(result.samples[:, 0, :, 1].T, column.values(("accuracy", "sensitivity"), counts))
+    plain = redraw_models(TABLES["here"], ("accuracy",), redraws=40, seed=2)
+    assert (plain.samples[:, 0, 0, 1] != result.samples[:, 0, 0, 1]).any()
+
+
+def test_names_that_stand_for_means_and_mixtures_of_both_forms_are_refused() -> None:
+    with pytest.raises(ValueError, match="a data set is called 'mean', which stands for the mean over data sets"):
+        compare({MEAN: TABLES["here"], "there": TABLES["there"]})
+    with pytest.raises(ValueError, match="tables by model, or such tables by data set, got both"):
+        compare({"a": TABLES["here"]["a"], "there": TABLES["there"]})
+
+
+def test_calibration_error_has_a_value_and_no_interval() -> None:
+    frame = compare(TABLES["here"], metrics=("calibration_error", "auc"), redraws=10)
+    rows = frame[frame["metric"] == "calibration_error"]
+    assert rows[["value_a", "difference"]].notna().all(axis=None)
+    assert rows[["low", "high", "low_bca", "sd", "p_value", "q_value"]].isna().all(axis=None)
+    assert rows["family"].unique().tolist() == ["calibration_error: no test"]
+
+
 def test_the_family_is_named_and_corrected_metric_by_metric() -> None:
     frame = compare(TABLES, metrics=("auc", "f1"), redraws=60)
     for metric, rows in frame.groupby("metric"):
@@ -106,7 +166,7 @@ def test_the_family_is_named_and_corrected_metric_by_metric() -> None:
         stepped = np.maximum.accumulate((len(p) - np.arange(len(p))) * p[order]).clip(max=1)
         np.testing.assert_allclose(rows["p_holm"].to_numpy()[order], stepped)
         assert rows["family"].unique().tolist() == [
-            f"{metric}: 12 tests (2 labels and their means, 1 pair of models, 3 data sets)"
+            f"{metric}: 12 tests (2 labels and their means, 1 pair of models, 2 data sets and their mean)"
         ]
 
 

@@ -48,7 +48,14 @@ def _data_set(**changes: Any) -> dict[str, Any]:
 
 def _numbers(**changes: Any) -> dict[str, Any]:
     return {
-        **{"split": "test", "redraws": 1000, "metrics": ["auc"], "shared_patients": 0, "data_sets": [_data_set()]},
+        **{
+            "split": "test",
+            "redraws": 1000,
+            "stratified": False,
+            "metrics": ["auc"],
+            "shared_patients": 0,
+            "data_sets": [_data_set()],
+        },
         **{"headline": {"data_set": "", "label": "nodule", "metric": "auc"}, "comparisons": [_PAIR]},
         **{"models": [_MODEL, _MODEL | {"model": "b"}], "differing_settings": ["checkpoint"]},
         **{"runs": [_RUN, _RUN | {"name": "b"}]},
@@ -147,6 +154,14 @@ def test_good_data_get_only_the_caveat_that_always_holds() -> None:
         ({"models": [_MODEL | {"left_out": 7}]}, "were left out: 7 for nodule"),
         ({"differing_settings": ["checkpoint", "seed"]}, "differ in 2 settings (checkpoint and seed)"),
         ({"runs": [_RUN | {"finished": False}]}, "Not trained to the end: a."),
+        (
+            {"data_sets": [_data_set(labels=[_LABEL | {"patients_with": 5}])]},
+            "nodule has 400 positive images of 5 patients",
+        ),
+        (
+            {"stratified": True, "data_sets": [_data_set(labels=[_LABEL | {"positives": 20}])]},
+            "Redraws were stratified: with few cases",
+        ),
         ({"split": "val"}, "These are the validation images"),
         ({"models": [_MODEL, _MODEL | {"metric": "f1"}]}, "Validation was used twice"),
         (
