@@ -60,8 +60,9 @@ def roc_bands(
     """
     The ROC curve of each label and, where there are several, the mean of their curves as a last one.
 
-    The mean is vertical: over the labels' true positive rates at equal false positive rate, so its area is the macro
-    AUC. Redraws that lack a class of a label are left out of its band, and of the mean's.
+    The mean is vertical: over the labels' true positive rates at equal false positive rate, so its area is nearly
+    the macro AUC; not exactly, since the mean is taken at the 101 points of the grid alone. Redraws that lack a class
+    of a label are left out of its band, and of the mean's.
 
     Args:
         labels: (N,) or (N, L), 0, 1 or NaN: unknown, and the image is left out for that label.

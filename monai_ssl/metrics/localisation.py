@@ -14,6 +14,7 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.ndimage import distance_transform_edt
 
 from monai_ssl.metrics.auc import roc_auc
 
@@ -98,9 +99,7 @@ def pointing_game(saliency: np.ndarray, mask: np.ndarray, tolerance: float = 0.0
     rows, columns = np.nonzero(saliency == saliency.max())
     if not tolerance:
         return float(mask[rows, columns].mean())
-    lesion = np.argwhere(mask)
-    apart = [np.hypot(*(lesion - point).T).min() for point in zip(rows, columns, strict=True)]
-    return float(np.mean(np.array(apart) <= tolerance))
+    return float((distance_transform_edt(~mask)[rows, columns] <= tolerance).mean())
 
 
 def localisation_scores(saliency: np.ndarray, mask: np.ndarray, threshold: float = THRESHOLD) -> dict[str, float]:

@@ -16,10 +16,12 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from monai_ssl.metrics.intervals import percentile_interval
 from monai_ssl.metrics.model_redraws import MACRO
+from monai_ssl.metrics.prediction_table import first_of
 from monai_ssl.metrics.redraws import redraw_counts
 
-__all__ = ["SCORES", "localisation_summary"]
+__all__ = ["SCORES", "check_scored", "localisation_summary"]
 
 SCORES = ("dice", "iou", "hit", "pixel_auc")
 
@@ -42,7 +44,7 @@ def localisation_summary(table: pd.DataFrame, redraws: int = 1000, seed: int = 0
         empty.
 
     Raises:
-        ValueError: when no row has scores.
+        ValueError: when no row has scores, or as :py:func:`check_scored`.
 
     Example:
         >>> scores = {name: 0.5 for name in SCORES} | {f"centre_{name}": 0.25 for name in SCORES}
@@ -54,9 +56,9 @@ def localisation_summary(table: pd.DataFrame, redraws: int = 1000, seed: int = 0
     scored = table[table["dice"].notna()]
     if scored.empty:
         raise ValueError("no image has scores; give boxes or masks of images in the split")
+    check_scored(scored)
     labels, images = list(dict.fromkeys(scored["label"])), scored.drop_duplicates("image")
-    named = bool((images["patient"].fillna("").astype(str) != "").all())
-    patients = images["patient"].astype(str).to_numpy() if named else None
+    patients = images["patient"].astype(str).to_numpy() if _named(images).all() else None
     units = len(images) if patients is None else len(set(patients))
     counts = (
         np.hstack([*redraw_counts(len(images), redraws, patients, seed)]).astype(np.float64)
@@ -69,15 +71,15 @@ def localisation_summary(table: pd.DataFrame, redraws: int = 1000, seed: int = 0
         chance = _by_label(scored, "truth_share", images["image"], labels)
         means = [_means(values, np.ones((len(images), 1)))[0] for values in (ours, centre, ours - centre, chance)]
         samples, differences = _means(ours, counts), _means(ours - centre, counts)
+        (low, high), (difference_low, difference_high) = map(_interval, (samples, differences))
         for column, label in enumerate([*labels, MACRO] if len(labels) > 1 else labels):
             shown = np.isfinite(ours).any(axis=1) if label == MACRO else np.isfinite(ours[:, column])
-            low, high = _interval(samples[:, column])
-            difference_low, difference_high = _interval(differences[:, column])
             rows.append(
                 {
-                    **{"label": label, "metric": score, "value": means[0][column], "low": low, "high": high},
+                    **{"label": label, "metric": score, "value": means[0][column]},
+                    **{"low": low[column], "high": high[column]},
                     **{"centre": means[1][column], "difference": means[2][column]},
-                    **{"difference_low": difference_low, "difference_high": difference_high},
+                    **{"difference_low": difference_low[column], "difference_high": difference_high[column]},
                     "chance": {"hit": means[3][column], "pixel_auc": 0.5}.get(score, np.nan),
                     "images": int(shown.sum()),
                     "patients": None if patients is None else len(set(patients[shown])),
@@ -89,6 +91,43 @@ def localisation_summary(table: pd.DataFrame, redraws: int = 1000, seed: int = 0
     return summary.sort_values(
         "label", key=lambda names: names.map([*labels, MACRO].index), kind="stable", ignore_index=True
     )
+
+
+def check_scored(scored: pd.DataFrame) -> None:
+    """
+    Refuse rows that have no summary; it needs no scores, so it can be known before the maps are made.
+
+    Args:
+        scored: `image, patient, label` of the rows that have scores, or will have.
+
+    Raises:
+        ValueError: naming the images that have a label twice or, among others that do, no patient; and for "macro" as
+            one of several labels.
+
+    Example:
+        >>> check_scored(pd.DataFrame({"image": ["1", "2"], "patient": ["7", ""], "label": "mass"}))
+        Traceback (most recent call last):
+        ValueError: the scores cannot be summed up:
+          1 of 2 images have no patient, such as 2; give every image its patient, or none, which redraws images
+    """
+    problems, named = [], _named(scored)
+    if (repeated := scored.duplicated(["image", "label"])).any():
+        twice = scored.loc[repeated, ["image", "label"]].drop_duplicates().astype(str).agg(" with ".join, axis=1)
+        problems.append(f"{len(twice)} images have a label twice, such as {first_of(twice)}; keep one row for each")
+    if named.any() and not named.all():
+        nameless = scored.loc[~named, "image"]
+        problems.append(
+            f"{nameless.nunique()} of {scored['image'].nunique()} images have no patient, such as "
+            f"{first_of(nameless)}; give every image its patient, or none, which redraws images"
+        )
+    if scored["label"].nunique() > 1 and (scored["label"] == MACRO).any():
+        problems.append(f"a label is named {MACRO!r}, which stands for the mean over labels; rename it")
+    if problems:
+        raise ValueError("the scores cannot be summed up:\n  " + "\n  ".join(problems))
+
+
+def _named(table: pd.DataFrame) -> pd.Series:
+    return table["patient"].fillna("").astype(str).str.strip() != ""
 
 
 def _by_label(table: pd.DataFrame, name: str, images: pd.Series, labels: list[str]) -> np.ndarray:
@@ -105,7 +144,6 @@ def _means(values: np.ndarray, counts: np.ndarray) -> np.ndarray:
     return np.hstack([means, means.mean(axis=1, keepdims=True)]) if values.shape[1] > 1 else means
 
 
-def _interval(samples: np.ndarray) -> tuple[float, float]:
-    kept = samples[np.isfinite(samples)]
-    low, high = np.percentile(kept, (2.5, 97.5)) if len(kept) else (np.nan, np.nan)
-    return float(low), float(high)
+def _interval(samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    # NaN is left out: the row is for a lone patient, of whom there are no redraws
+    return percentile_interval(np.vstack([samples, np.full(samples.shape[1], np.nan)]))

@@ -24,7 +24,7 @@ from tqdm import tqdm
 
 from monai_ssl.files import atomic_path, lock_folder, write_table
 from monai_ssl.metrics.localisation import centred_gaussian, localisation_scores
-from monai_ssl.metrics.localisation_summary import SCORES, localisation_summary
+from monai_ssl.metrics.localisation_summary import SCORES, check_scored, localisation_summary
 from monai_ssl.saliency.examples import choose_examples, example, example_side, write_examples
 from monai_ssl.saliency.lesions import Lesions
 from monai_ssl.saliency.trained import TrainedRun, open_run
@@ -84,6 +84,7 @@ def saliency_of_run(
         wanted = wanted.loc[sorted(wanted.loc[order].groupby("label", sort=False).head(limit).index)]
     if wanted.empty:
         raise ValueError(f"{run}: no image of split {split!r} has a label, so there is nothing to look for")
+    check_scored(wanted[known[wanted.index]])
     kinds = choose_examples(table, trained.thresholds, known)
     with lock_folder(run):
         figures, shown = _look(run, trained, lesions, table.loc[sorted({*wanted.index, *kinds})], set(kinds), method)

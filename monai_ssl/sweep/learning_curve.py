@@ -23,22 +23,19 @@ import numpy as np
 from monai_ssl.metrics.intervals import deviation, paired_p_value, percentile_interval
 from monai_ssl.metrics.multiple_testing import benjamini_hochberg
 from monai_ssl.metrics.spread import spread
-from monai_ssl.sweep.grid import Scenario
+from monai_ssl.sweep.curve_groups import FRACTION, curve_groups, draw_of
 from monai_ssl.sweep.plan import SweepPlan
 
 __all__ = ["learning_curve"]
-
-_FRACTION = "train_fraction"
-# What is drawn again at one size: the mean over it is a point.
-_REPEATED = ("subset_seed", "seed")
-_ONE_CURVE = "all scenarios"
 
 
 def learning_curve(
     plan: SweepPlan, values: np.ndarray, samples: np.ndarray, usable: np.ndarray
 ) -> dict[str, Any] | None:
     """
-    A point for each training size and each combination of the other axes, and their paired differences.
+    A point for each training size and each curve, see :py:func:`curve_groups`, and their paired differences.
+
+    A difference at one size takes the subsets that both curves have there: one may be easier than another.
 
     Args:
         plan: of the sweep, S scenarios.
@@ -48,15 +45,17 @@ def learning_curve(
 
     Returns:
         `points`: group, fraction, patients (mean over the runs, None where no log tells), auc, low, high,
-        sd_over_redraws, sd_over_subsets, subsets, left_out; `differences`: fraction, group_a, group_b, difference, low,
-        high, sd, p_value (two-sided, paired), q_value (Benjamini and Hochberg over them all), left_out. NaN where there
-        is no number. None when the sweep does not vary `train_fraction`.
+        sd_over_redraws, sd_over_subsets, subsets, left_out; `differences`: fraction, group_a, group_b, subsets (that
+        both have; without any there is no difference), difference, low, high, sd, p_value (two-sided, paired), q_value
+        (Benjamini and Hochberg over them all), left_out. NaN where there is no number. None when the sweep does not
+        vary `train_fraction`.
     """
-    default = plan.record["settings"].get(_FRACTION, 1.0)
-    fractions = [float(scenario.settings.get(_FRACTION, default)) for scenario in plan.scenarios]
+    common = plan.record["settings"]
+    default = common.get(FRACTION, 1.0)
+    fractions = [float(scenario.settings.get(FRACTION, default)) for scenario in plan.scenarios]
     if len(set(fractions)) < 2:
         return None
-    groups = _groups(plan.scenarios, fractions)
+    groups = curve_groups(plan.scenarios, common, fractions)
     members: dict[tuple[str, float], list[int]] = {}
     for number in np.flatnonzero(usable):
         members.setdefault((groups[number], fractions[number]), []).append(int(number))
@@ -66,21 +65,8 @@ def learning_curve(
         | _point(values[members[group, fraction]], samples[:, members[group, fraction]])
         for group, fraction in keys
     ]
-    return {"points": points, "differences": _differences(members, groups, values, samples)}
-
-
-def _groups(scenarios: Sequence[Scenario], fractions: Sequence[float]) -> list[str]:
-    """The curve that each scenario is part of: its place on the axes that neither give the size nor repeat it."""
-    sizes: dict[tuple[str, str], set[float]] = {}
-    for scenario, fraction in zip(scenarios, fractions, strict=True):
-        for place in scenario.axes.items():
-            sizes.setdefault(place, set()).add(fraction)
-    axes = dict.fromkeys(axis for scenario in scenarios for axis in scenario.axes)
-    size_axes = {axis for axis in axes if all(len(found) == 1 for place, found in sizes.items() if place[0] == axis)}
-    kept = [axis for axis in axes if axis not in size_axes and axis not in _REPEATED]
-    return [
-        ", ".join(scenario.axes[axis] for axis in kept if axis in scenario.axes) or _ONE_CURVE for scenario in scenarios
-    ]
+    draws = [draw_of(*each) for each in zip(plan.scenarios, [common] * len(fractions), fractions, strict=True)]
+    return {"points": points, "differences": _differences(members, draws, groups, values, samples)}
 
 
 def _point(values: np.ndarray, samples: np.ndarray) -> dict[str, Any]:
@@ -103,23 +89,45 @@ def _patients(plan: SweepPlan, members: Sequence[int]) -> float | None:
 
 
 def _differences(
-    members: Mapping[tuple[str, float], Sequence[int]], groups: Sequence[str], values: np.ndarray, samples: np.ndarray
+    members: Mapping[tuple[str, float], Sequence[int]],
+    draws: Sequence[tuple[Any, ...]],
+    groups: Sequence[str],
+    values: np.ndarray,
+    samples: np.ndarray,
 ) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     for fraction in sorted({fraction for _, fraction in members}):
         here = [group for group in dict.fromkeys(groups) if (group, fraction) in members]
         for first, second in combinations(here, 2):
-            a, b = members[first, fraction], members[second, fraction]
-            difference = values[a].mean() - values[b].mean()
-            redrawn = samples[:, a].mean(axis=1) - samples[:, b].mean(axis=1)
+            a, b = (_by_draw(members[group, fraction], draws) for group in (first, second))
+            shared = [draw for draw in a if draw in b]
+            difference = _mean(values, a, shared) - _mean(values, b, shared)
+            redrawn = _mean(samples, a, shared) - _mean(samples, b, shared)
             low, high = percentile_interval(redrawn)
             rows.append(
                 {
-                    **{"fraction": fraction, "group_a": first, "group_b": second, "difference": float(difference)},
-                    **{"low": float(low), "high": float(high), "sd": float(deviation(redrawn))},
-                    "p_value": float(paired_p_value(redrawn, np.asarray(difference))),
+                    **{"fraction": fraction, "group_a": first, "group_b": second, "subsets": len(shared)},
+                    **{"difference": float(difference), "low": float(low), "high": float(high)},
+                    "sd": float(deviation(redrawn)),
+                    "p_value": float(paired_p_value(redrawn, difference)),
                     "left_out": int(np.isnan(redrawn).sum()),
                 }
             )
     q_values = benjamini_hochberg([row["p_value"] for row in rows]).tolist()
     return [row | {"q_value": q_value} for row, q_value in zip(rows, q_values, strict=True)]
+
+
+def _by_draw(members: Sequence[int], draws: Sequence[tuple[Any, ...]]) -> dict[tuple[Any, ...], list[int]]:
+    found: dict[tuple[Any, ...], list[int]] = {}
+    for number in members:
+        found.setdefault(draws[number], []).append(number)
+    return found
+
+
+def _mean(
+    values: np.ndarray, members: Mapping[tuple[Any, ...], list[int]], shared: Sequence[tuple[Any, ...]]
+) -> np.ndarray:
+    """The mean over the shared draws, of values whose last axis is that of the scenarios; NaN without any."""
+    if not shared:
+        return np.full(values.shape[:-1], np.nan)
+    return np.mean([values[..., members[draw]].mean(axis=-1) for draw in shared], axis=0)

@@ -11,11 +11,20 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from scipy.stats import bootstrap, norm
 
-from monai_ssl.metrics import bca_interval, bootstrap_auc, compare_auc, percentile_interval, roc_auc
+from monai_ssl.metrics import (
+    bca_interval,
+    bootstrap_auc,
+    compare_auc,
+    paired_p_value,
+    percentile_interval,
+    roc_auc,
+)
 from monai_ssl.metrics.redraws import label_strata, leave_out_counts, redraw_counts
 from monai_ssl.metrics.statistics import leave_out_auc
 
@@ -115,3 +124,29 @@ def test_the_rarest_label_of_any_image_is_the_patients_stratum() -> None:
         next(redraw_counts(3, 5, ["a", "a", "b"], strata=np.array([0, 1, 0])))
     with pytest.raises(ValueError, match=r"for each of the 3 images, got shape \(2,\)"):
         next(redraw_counts(3, 5, None, strata=np.array([0, 1])))
+
+
+@pytest.mark.parametrize("parts", [7, 8, 10, 12])
+def test_p_value_counts_as_exact_fractions_do(parts: int) -> None:
+    differences = [(Fraction(a - b, parts), a / parts - b / parts) for a in range(parts + 1) for b in range(parts + 1)]
+    samples = np.array([number for _, number in differences])
+    for exact, number in differences:
+        beyond = sum(abs(redrawn - exact) >= abs(exact) for redrawn, _ in differences)
+        assert paired_p_value(samples, np.array(number)) == (beyond + 1) / (len(differences) + 1)
+
+
+def test_bca_takes_a_redraw_that_is_rounded_otherwise_for_a_tie() -> None:
+    parts = np.random.default_rng(0).integers(1, 600, 200)
+    parts[:60] = 300
+    assert 0.1 + 0.2 != 0.3
+    jackknife = np.array([1.0, 2, 2, 3, 4, 7])
+    exact = np.array(bca_interval(parts, np.array(300), jackknife))
+    otherwise = np.where(parts == 300, 0.1 + 0.2, parts / 1000)
+    for samples, value in ((parts / 1000, 0.1 + 0.2), (otherwise, 0.3)):
+        np.testing.assert_allclose(bca_interval(samples, np.array(value), jackknife), exact / 1000, atol=1e-12)
+    # all equal but for the rounding: no width, and no skewness
+    assert bca_interval(np.full(9, 0.3), np.array(0.1 + 0.2), np.full(9, 0.3)) == (0.1 + 0.2, 0.1 + 0.2)
+    level = np.array([0.3] * 5 + [0.1 + 0.2])
+    samples = np.random.default_rng(1).random(200)
+    flat = bca_interval(samples, np.array(0.3), np.full(6, 0.3))
+    np.testing.assert_array_equal(bca_interval(samples, np.array(0.3), level), flat)

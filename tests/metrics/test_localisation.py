@@ -16,7 +16,15 @@ import pandas as pd
 import pytest
 from sklearn.metrics import f1_score, jaccard_score, roc_auc_score
 
-from monai_ssl.metrics import centred_gaussian, dice, iou, localisation_scores, localisation_summary, pointing_game
+from monai_ssl.metrics import (
+    centred_gaussian,
+    dice,
+    iou,
+    localisation_scores,
+    localisation_summary,
+    pointing_game,
+    redraw_counts,
+)
 from monai_ssl.metrics.localisation_summary import SCORES
 
 
@@ -140,6 +148,52 @@ def test_means_are_plain_and_intervals_those_of_a_loop_over_patients(rng):
         means.append(np.concatenate(drawn).mean())
     found = summary.loc[("mass", "dice"), ["low", "high"]].tolist()
     assert found == pytest.approx(np.percentile(means, (2.5, 97.5)).tolist(), abs=0.02)
+
+
+def test_intervals_are_those_of_a_plain_loop_over_the_same_patients(rng):
+    table = scored(rng, images=60).assign(patient=lambda rows: (rows["image"].str[:-4].astype(int) // 6).astype(str))
+    # images of one patient are alike, so that redrawing images would give other, narrower intervals
+    table[list(SCORES)] = 0.1 * table[list(SCORES)] + 0.09 * table[["patient"]].astype(float).to_numpy()
+    table.loc[(table["label"] == "nodule") & ~table["patient"].isin(["1", "4"]), "dice"] = np.nan
+    summary = localisation_summary(table, redraws=200, seed=4).set_index(["label", "metric"])
+    known = table.dropna(subset="dice")
+    images = known.drop_duplicates("image").set_index("image")["patient"]
+    counts = np.concatenate(list(redraw_counts(len(images), 200, images.to_numpy(), 4)), axis=1)
+    for metric in SCORES:
+        redrawn = {"mass": [], "nodule": [], "macro": []}
+        for count in counts.T:
+            drawn = known.loc[known.index.repeat(known["image"].map(dict(zip(images.index, count, strict=True))))]
+            pairs = [(metric_of[metric], metric_of[metric] - metric_of[f"centre_{metric}"])
+                     for metric_of in (drawn[drawn["label"] == label] for label in ("mass", "nodule"))]  # fmt: skip
+            means = np.array([[part.mean() for part in pair] for pair in pairs])
+            for label, values in zip(redrawn, [*means, means.mean(axis=0)], strict=True):
+                redrawn[label].append(values)
+        for label, values in redrawn.items():
+            row = summary.loc[(label, metric)]
+            found = row[["low", "high", "difference_low", "difference_high"]].to_numpy(float)
+            np.testing.assert_allclose(found, np.nanpercentile(values, (2.5, 97.5), axis=0).T.ravel(), atol=1e-12)
+            assert row["left_out"] == np.isnan(np.array(values)[:, 0]).sum()
+    assert (summary.loc["mass", "left_out"] == 0).all()
+    assert (summary.loc["macro", "left_out"] > 0).all()
+    single = localisation_summary(table.assign(patient=""), redraws=200, seed=4).set_index(["label", "metric"])
+    width = [rows["high"] - rows["low"] for rows in (summary.loc["mass"], single.loc["mass"])]
+    assert (width[0] > 1.5 * width[1]).all()
+
+
+def test_rows_that_have_no_summary_are_refused_all_at_once(rng):
+    table = scored(rng, images=9).fillna(0.5)
+    table.loc[table["image"].isin(["3.png", "5.png"]), "patient"] = ["", " ", None, ""]
+    doubled = pd.concat([table, table.iloc[[0, 0, 4]]]).replace({"label": {"nodule": "macro"}})
+    with pytest.raises(ValueError, match="cannot be summed up") as error:
+        localisation_summary(doubled)
+    assert str(error.value).splitlines()[1:] == [
+        "  2 images have a label twice, such as 0.png with mass, 2.png with mass; keep one row for each",
+        "  2 of 9 images have no patient, such as 3.png, 5.png; give every image its patient, or none, which redraws "
+        "images",
+        "  a label is named 'macro', which stands for the mean over labels; rename it",
+    ]
+    one = localisation_summary(scored(rng, labels=("macro",)), redraws=20)
+    assert one["label"].tolist() == ["macro"] * len(SCORES)
 
 
 def test_units_few_patients_and_no_scores(rng):

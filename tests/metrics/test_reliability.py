@@ -16,18 +16,21 @@ import numpy as np
 import pytest
 
 from monai_ssl.metrics import redraw_counts, reliability_bands, reliability_curve
+from monai_ssl.metrics.redraws import label_strata
 
 _RANDOM = np.random.default_rng(0)
 _LABELS = np.where(_RANDOM.random((90, 2)) < 0.1, np.nan, _RANDOM.random((90, 2)) < 0.4)
 _SCORES = _RANDOM.integers(0, 21, (90, 2)) / 20  # on edges too
 
 
-def test_bands_are_the_percentiles_of_a_plain_loop_over_the_same_redraws() -> None:
+@pytest.mark.parametrize("stratify", [False, True])
+def test_bands_are_the_percentiles_of_a_plain_loop_over_the_same_redraws(stratify: bool) -> None:
     groups = np.arange(90) // 3
-    tables = reliability_bands(_LABELS, _SCORES, redraws=60, groups=groups, seed=2, bins=5)
+    tables = reliability_bands(_LABELS, _SCORES, redraws=60, groups=groups, seed=2, bins=5, stratify=stratify)
+    strata = label_strata(_LABELS, groups) if stratify else None
     for label, table in enumerate(tables):
         shares = [[] for _ in range(5)]
-        for count in np.concatenate(list(redraw_counts(90, 60, groups, 2)), axis=1).T:
+        for count in np.concatenate(list(redraw_counts(90, 60, groups, 2, strata)), axis=1).T:
             drawn = np.repeat(np.arange(90), count)
             truth, scores = _LABELS[drawn, label], _SCORES[drawn, label]
             for bin_, share in enumerate(shares):

@@ -11,6 +11,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from sklearn import metrics as sklearn_metrics
@@ -98,3 +100,19 @@ def test_what_a_redraw_does_not_allow_is_nan() -> None:
 def test_wrong_names_are_named(names: list[str], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         check_metrics(names)
+
+
+@pytest.mark.parametrize("specificity", ["0.56", "0.9", "0.07"])
+def test_sensitivity_needs_as_many_negatives_as_exact_fractions_do(specificity: str) -> None:
+    assert float("0.56") * 25 > 14  # in binary, so that rounding it up asks for a negative more
+    random = np.random.default_rng(0)
+    for negatives in (10, 25, 50, 100):
+        truth = np.repeat([0.0, 1.0], [negatives, 200])
+        scores = random.random(negatives + 200)
+        found = Decisions(truth, scores).values([f"sensitivity_at_specificity:{specificity}"], np.ones((len(truth), 1)))
+        enough = [
+            np.mean(scores[truth == 1] >= threshold)
+            for threshold in [*scores, 2.0]
+            if Fraction(int((scores[truth == 0] < threshold).sum()), negatives) >= Fraction(specificity)
+        ]
+        assert found.item() == max(enough)

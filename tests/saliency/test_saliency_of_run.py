@@ -161,6 +161,11 @@ def test_wrong_input_is_named_all_at_once_and_nothing_is_written(folder, trained
     cv2.imwrite(str(tmp_path / "masks/finding" / image), np.zeros((8, 8), np.uint8))
     assert "are 0 everywhere" in command(folder, "--masks", tmp_path / "masks").stderr
     assert "settings.json: not there" in command(tmp_path / "nothing").stderr
+    table = pd.read_csv(folder / "predictions.csv", dtype=str)
+    nameless = (table["split"] == "test") & (table["finding_true"] == "1")
+    table.loc[nameless[nameless].index[0], "patient"] = None
+    table.to_csv(folder / "predictions.csv", index=False)
+    assert "images have no patient" in command(folder, "--boxes", trained / "boxes.csv").stderr
     assert {path.name for path in folder.iterdir()} == before
 
 

@@ -24,6 +24,8 @@ from sklearn.metrics import roc_auc_score
 
 from monai_ssl.metrics import redraw_counts
 from monai_ssl.sweep import summarise_sweep
+from monai_ssl.sweep.curve_groups import curve_groups
+from monai_ssl.sweep.grid import Scenario
 from monai_ssl.visualize import learning_curve_figure, save_svg
 
 REDRAWS, SEED = 40, 3
@@ -49,10 +51,14 @@ def write_runs(plan):
         run.log.write_text("INFO train: 9 images of 9 patients; positives: a 1\nsomething\n" + told)
 
 
-@pytest.fixture
-def plan(bench, monkeypatch):
+def allow_sizes(bench):
     config = json.loads((bench.root / "train.json").read_text()) | {"train_fraction": 1.0, "subset_seed": 0}
     (bench.root / "train.json").write_text(json.dumps(config))
+
+
+@pytest.fixture
+def plan(bench, monkeypatch):
+    allow_sizes(bench)
     plan = bench.plan(GRID)
     write_runs(plan)
     return plan
@@ -101,9 +107,87 @@ def test_points_and_differences_are_those_of_a_plain_loop(plan):
     np.testing.assert_allclose([row["q_value"] for row in curve["differences"]], false_discovery_control(p_values))
 
 
+def test_difference_takes_the_subsets_that_both_have(bench):
+    allow_sizes(bench)
+    sizes = {"train_fraction": [0.1, 1.0], "subset_seed": [0, 1, 2]}
+    plan = bench.plan({"start": {"swav": {"backbone": "swav"}, "scratch": {"backbone": "scratch"}}, **sizes})
+    write_runs(plan)
+    single = plain_loop(plan)
+    for name in ("scratch_train_fraction=0.1_subset_seed=2", "scratch_train_fraction=1.0_subset_seed=0"):
+        (plan.all_runs[name][0].folder / "predictions.csv").unlink()
+        del single[name]
+    shared = {0.1: [0, 1], 1.0: None}
+    curve = summarise_sweep(plan, redraws=REDRAWS, seed=SEED).totals["learning_curve"]
+    assert [point["subsets"] for point in curve["points"]] == [3, 3, 2, 2]
+    for row, (fraction, seeds) in zip(curve["differences"], shared.items(), strict=True):
+        # all patients are one subset, whatever its seed: there every run counts
+        assert row["subsets"] == (1 if seeds is None else len(seeds))
+        parts = []
+        for start in ("swav", "scratch"):
+            names = [f"{start}_train_fraction={fraction}_subset_seed={seed}" for seed in seeds or range(3)]
+            found = [single[name] for name in names if name in single]
+            parts.append((np.mean([auc for auc, _ in found]), np.mean([redrawn for _, redrawn in found], axis=0)))
+        difference, redrawn = parts[0][0] - parts[1][0], parts[0][1] - parts[1][1]
+        expected = [difference, *np.percentile(redrawn, (2.5, 97.5)), redrawn.std(ddof=1)]
+        np.testing.assert_allclose([row[name] for name in ("difference", "low", "high", "sd")], expected, atol=1e-12)
+
+
+def test_without_a_shared_subset_there_is_no_difference(bench):
+    allow_sizes(bench)
+    whole = {"train_fraction": 1.0}
+    starts = {
+        name: {
+            "backbone": name,
+            "grid": {"size": {"tenth": {"train_fraction": 0.1, "subset_seed": seed}, "all": whole}},
+        }
+        for name, seed in (("swav", 1), ("scratch", 2))
+    }
+    plan = bench.plan({"start": starts})
+    write_runs(plan)
+    summary = summarise_sweep(plan, redraws=20)
+    none, some = summary.totals["learning_curve"]["differences"]
+    assert (none["subsets"], some["subsets"]) == (0, 1)
+    assert {none[name] for name in ("difference", "low", "high", "sd", "p_value", "q_value")} == {None}
+    assert some["q_value"] == some["p_value"]
+    assert "sweep.html" in [file.name for file in summary.write(plan.output)]
+
+
+def test_runs_of_two_networks_are_no_subsets_of_one_size(bench):
+    allow_sizes(bench)
+    small, whole = {"train_fraction": 0.1}, {"train_fraction": 1.0}
+    deep, other = ({"backbone": "swav", "learning_rate": rate} for rate in (0.1, 0.01))
+    runs = {"swav_small": small | deep, "swav_whole": whole | deep, "scratch_whole": whole | other}
+    plan = bench.plan({"run": runs})
+    write_runs(plan)
+    curve = summarise_sweep(plan, redraws=20).totals["learning_curve"]
+    points = [(point["group"], point["fraction"], point["subsets"]) for point in curve["points"]]
+    names = "learning_rate=0.1", "learning_rate=0.01"
+    assert points == [(names[0], 0.1, 1), (names[0], 1.0, 1), (names[1], 1.0, 1)]
+    [row] = curve["differences"]
+    assert (row["group_a"], row["group_b"], row["fraction"]) == (*names, 1.0)
+    single = {name: auc for name, (auc, _) in plain_loop(plan).items()}
+    assert row["difference"] == pytest.approx(single["swav_whole"] - single["scratch_whole"], abs=1e-12)
+
+
+def test_curves_are_named_by_what_tells_them_apart():
+    given = {"a": {"checkpoint": "/x/jane/swav/model.pt"}, "b": {"checkpoint": "/y/jane/swav/model.pt"}, "c": {}}
+    scenarios = [
+        Scenario(f"{start}_{name}", {"start": start, "run": name}, {"train_fraction": fraction, "start": start, **more})
+        for start in ("one", "two")
+        for (name, more), fraction in zip(given.items(), (0.1, 1.0, 1.0), strict=True)
+    ]
+    cut = "checkpoint=.../swav/model.pt"
+    assert curve_groups(scenarios, {}, [0.1, 1.0, 1.0] * 2) == [
+        *(f"one, {cut}", f"one, {cut} (2)", "one, checkpoint not given"),
+        *(f"two, {cut}", f"two, {cut} (5)", "two, checkpoint not given"),
+    ]
+    # the settings of every run count where an entry is silent
+    runs = [Scenario("a", {"run": "a"}, {"train_fraction": 0.1, "backbone": "x"}), Scenario("b", {"run": "b"}, {})]
+    assert curve_groups(runs, {"backbone": "x"}, [0.1, 1.0]) == ["all scenarios"] * 2
+
+
 def test_one_curve_without_logs_has_points_and_no_patients(bench):
-    config = json.loads((bench.root / "train.json").read_text()) | {"train_fraction": 1.0, "subset_seed": 0}
-    (bench.root / "train.json").write_text(json.dumps(config))
+    allow_sizes(bench)
     plan = bench.plan({"train_fraction": [0.5, 1.0]}, {"backbone": "swav"})
     for [run] in plan.all_runs.values():
         run.folder.parent.mkdir(parents=True)
