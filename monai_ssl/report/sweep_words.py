@@ -116,7 +116,8 @@ def sweep_method(numbers: Numbers) -> str:
         )
         if totals["learning_curve"]["differences"]:
             sentences.append(
-                "Differences at one size are paired by the redraws; p = (b + 1) / (B + 1), two-sided, with b the "
+                "Differences at one size are over the subsets that both curves have, and paired by the redraws; "
+                "p = (b + 1) / (B + 1), two-sided, with b the "
                 "redraws whose difference lies at least as far from the observed one as zero does; q follows "
                 "Benjamini and Hochberg over all differences of the table."
             )

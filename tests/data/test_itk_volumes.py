@@ -202,7 +202,7 @@ def test_odd_headers_are_named(tmp_path, name, changes, warning, spacing):
 @pytest.mark.parametrize(
     ("name", "changes", "data"),
     [
-        ("a.nrrd", {"encoding": "gz"}, gzip.compress(VALUES.tobytes("F"))),
+        ("a.nrrd", {"encoding": "gz"}, gzip.compress(VALUES.tobytes("F"), mtime=0)),
         ("a.nrrd", {"encoding": "bzip2"}, bz2.compress(VALUES.tobytes("F"))),
         ("a.nrrd", {"endian": "big"}, VALUES.astype(">i2").tobytes("F")),
         ("a.nrrd", {"byte skip": "5"}, b"12345" + VALUES.tobytes("F")),

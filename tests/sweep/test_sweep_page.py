@@ -165,7 +165,7 @@ def test_a_learning_curve_has_its_view(bench):
     shown = [row[:5] for row in page.values("points")]
     names = ("fraction", "patients", "auc", "low", "high")
     assert shown == [[point[name] for name in names] for point in curve["points"]]
-    names = ("fraction", "difference", "low", "high", "sd", "p_value", "q_value")
+    names = ("fraction", "subsets", "difference", "low", "high", "sd", "p_value", "q_value")
     assert page.values("differences") == [[row[name] for name in names] for row in curve["differences"]]
     assert "with 10 % of the training patients" in page.text
     assert (plan.output / "learning_curve.svg").is_file()
