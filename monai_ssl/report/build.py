@@ -15,7 +15,8 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +30,11 @@ from monai_ssl.metrics.names import check_metrics
 from monai_ssl.report.dropped import find_dropped
 from monai_ssl.report.localisation import saliency_pictures
 from monai_ssl.report.numbers import report_numbers, with_interval
-from monai_ssl.report.page import Picture, embed_figure
+from monai_ssl.report.page import Picture, embed_drawn
 from monai_ssl.report.pictures import show_slices
-from monai_ssl.report.plots import Plot, curve_plots, forest_plots, performance_plots, unique_names
+from monai_ssl.report.plots import SECTIONS, Plot, curve_plots, forest_plots, performance_plots, unique_names
 from monai_ssl.report.runs import Run, read_run, read_runs
 from monai_ssl.report.view import render_report
-from monai_ssl.visualize import save_svg
 
 __all__ = ["build_report", "compare_runs"]
 
@@ -119,12 +119,13 @@ def compare_runs(
         {"strip": strip, "exemplars": tiles, "saliency": saliency_pictures({run.column: run.looked for run in read})},
     )
     output = Path(output_dir)
-    with lock_folder(output):
-        write_table(output / "comparison.csv", comparisons)
-        write_json(output / "report.json", numbers)
-        _write_text(output / "methods.txt", numbers["methods"] + "\n")
-        _write_figures(output / _FIGURES, plots)
-        _write_text(output / "report.html", page)
+    with lock_folder(output), _all_at_once(output) as new:
+        write_table(new / "comparison.csv", comparisons)
+        write_json(new / "report.json", numbers)
+        _write_text(new / "methods.txt", numbers["methods"] + "\n")
+        _write_text(new / "report.html", page)
+        for plot in plots:
+            plot.drawn.save(new / _FIGURES / f"{plot.name}.svg", plot.alt)
     return output / "report.html"
 
 
@@ -144,7 +145,7 @@ def build_report(
     """
     embedded: dict[str, list[Picture]] = {name: list(shown) for name, shown in (pictures or {}).items()}
     for plot in plots:
-        picture = Picture(plot.caption, embed_figure(plot.figure, plot.name, plot.alt), main=plot.main)
+        picture = Picture(plot.caption, embed_drawn(plot.drawn, plot.name, plot.alt), main=plot.main)
         embedded.setdefault(plot.section, []).append(picture)
     return render_report(numbers, embedded)
 
@@ -163,12 +164,28 @@ def _by_data_set(
     return tables, thresholds
 
 
-def _write_figures(folder: Path, plots: Sequence[Plot]) -> None:
-    """All graphs as SVG; those of an earlier report go."""
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
-    for plot in plots:
-        save_svg(plot.figure, folder / f"{plot.name}.svg", plot.alt)
+@contextmanager
+def _all_at_once(output: Path) -> Iterator[Path]:
+    """
+    A folder whose files replace those of an earlier report when the block ends without an error.
+
+    A full disk, or a kill during the writing, leaves the earlier report whole. Of its figures those that have no
+    successor go; other files stay.
+    """
+    new = output / ".new"
+    shutil.rmtree(new, ignore_errors=True)
+    try:
+        yield new
+        old = [path for path in (output / _FIGURES).glob("*.svg") if path.stem.startswith(SECTIONS)]
+        for path in old:
+            if not (new / _FIGURES / path.name).exists():
+                path.unlink()
+        for path in sorted(new.rglob("*.*"), key=lambda path: path.name == "report.html"):
+            place = output / path.relative_to(new)
+            place.parent.mkdir(exist_ok=True)
+            path.replace(place)
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
 
 
 def _write_text(path: Path, text: str) -> None:

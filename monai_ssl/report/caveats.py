@@ -16,14 +16,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from monai_ssl.metrics import MACRO
+from monai_ssl.metrics import MACRO, MEAN
 from monai_ssl.metrics.names import AT_THRESHOLD, OF_PROBABILITIES
-from monai_ssl.report.words import counted, decimals, label_text, listed, metric_text, rows_of
+from monai_ssl.report.words import LEVEL, counted, decimals, defined_metrics, label_text, listed, metric_text, rows_of
 
 __all__ = ["FEW_CASES", "FEW_PATIENTS", "caveats"]
 
 FEW_CASES = 30  # images, or patients, of the rarer class; below, single ones visibly move the AUC
 FEW_PATIENTS = 100  # below, percentile intervals are known to come out too narrow
+_FEW_REDRAWS = 1000
 _WIDE = 0.10  # an interval this wide holds a fair and a good classifier alike
 # By what the settings of a pre-training run say of them.
 _TEST_PATIENTS = {
@@ -41,7 +42,13 @@ def caveats(numbers: dict[str, Any]) -> list[str]:
         texts = [*_of_the_images(numbers, data_set), *_of_the_scores(numbers, data_set)]
         on = f"{data_set['name']}: " if len(numbers["data_sets"]) > 1 else ""
         found += [f"{on}{text}" for text in texts]
-    return [*found, *_of_the_intervals(numbers), *_of_the_runs(numbers)]
+    return [
+        *found,
+        *_of_the_mean(numbers),
+        *_of_the_intervals(numbers),
+        *_of_the_redraws(numbers),
+        *_of_the_runs(numbers),
+    ]
 
 
 def _of_the_images(numbers: dict[str, Any], data_set: dict[str, Any]) -> Iterable[str]:
@@ -91,7 +98,7 @@ def _of_the_scores(numbers: dict[str, Any], data_set: dict[str, Any]) -> Iterabl
     if data_set["no_probabilities"] and (needs := [metric_text(name) for name in asked if name in OF_PROBABILITIES]):
         yield (
             f"The scores of {listed(data_set['no_probabilities'])} are not between 0 and 1, so they are no "
-            f"probabilities, and {listed(needs)} {'is' if len(needs) == 1 else 'are'} empty."
+            f"probabilities, and {listed(needs)} {'is' if len(needs) == 1 else 'are'} not given for them."
         )
 
 
@@ -104,7 +111,8 @@ def _of_the_intervals(numbers: dict[str, Any]) -> Iterable[str]:
     for data_set in numbers["data_sets"]:
         tested = {row["label"] for row in data_set["labels"] if row["positives"] and row["negatives"]} | {MACRO}
         wanted = {"data_set": data_set["name"], "model": data_set["models"][0], "metric": numbers["headline"]["metric"]}
-        left_out = [row for row in rows_of(numbers["models"], **wanted) if row["left_out"] and row["label"] in tested]
+        rows = [row for row in rows_of(numbers["models"], **wanted) if row["value"] is not None]
+        left_out = [row for row in rows if row["left_out"] and row["label"] in tested]
         if left_out:
             several = len(data_set["labels"]) > 1
             named = listed([f"{row['left_out']} for {_mean_or_label(row['label'], several)}" for row in left_out])
@@ -121,13 +129,52 @@ def _of_the_intervals(numbers: dict[str, Any]) -> Iterable[str]:
         )
 
 
+def _of_the_mean(numbers: dict[str, Any]) -> Iterable[str]:
+    data_sets = numbers["data_sets"]
+    if len(data_sets) < 2:
+        return
+    if numbers["headline"]["data_set"] != MEAN:
+        yield (
+            "The data sets have no label, or no model, in common, so there is no mean over them: the summary is of "
+            f"{numbers['headline']['data_set']} alone."
+        )
+        return
+    for model in dict.fromkeys(model for data_set in data_sets for model in data_set["models"]):
+        lacking = [data_set["name"] for data_set in data_sets if model not in data_set["models"]]
+        if lacking:
+            yield f"{model} has no predictions on {listed(lacking)}, so it is in no mean over data sets."
+    labels = [{row["label"] for row in data_set["labels"]} for data_set in data_sets]
+    if any(each != labels[0] for each in labels):
+        common = [row["label"] for row in data_sets[0]["labels"] if all(row["label"] in each for each in labels)]
+        yield (
+            f"The data sets differ in their labels: the average over them is of {listed(common)} alone, while the mean "
+            "over labels of each data set is over its own."
+        )
+
+
+def _of_the_redraws(numbers: dict[str, Any]) -> Iterable[str]:
+    redraws = numbers["redraws"]
+    if redraws < _FEW_REDRAWS:
+        yield (
+            f"Only {counted(redraws, 'redraw')}: the ends of the intervals are uncertain, and no p can be below "
+            f"{1 / (redraws + 1):.2g}. Take {_FEW_REDRAWS} or more."
+        )
+    compared = rows_of(numbers["comparisons"], metric=numbers["headline"]["metric"])
+    tests = sum(row["p_value"] is not None for row in compared)
+    if (least := tests / (redraws + 1)) >= LEVEL:
+        yield (
+            f"With {tests} tests and {counted(redraws, 'redraw')} no p corrected by Holm can be below "
+            f"{min(least, 1):.2g}: more redraws would let it."
+        )
+
+
 def _of_the_runs(numbers: dict[str, Any]) -> Iterable[str]:
     if numbers["split"] == "val":
         yield (
             "These are the validation images, on which the epoch and the thresholds were chosen: the results are too "
             "good for new images."
         )
-    elif any(row["metric"] in AT_THRESHOLD and row["value"] is not None for row in numbers["models"]):
+    elif defined_metrics(numbers["models"]) & set(AT_THRESHOLD):
         yield (
             "Validation was used twice, to choose the epoch and the thresholds: sensitivity and specificity there are "
             "better than here, and with few validation cases another split would give other thresholds."
@@ -138,6 +185,11 @@ def _of_the_runs(numbers: dict[str, Any]) -> Iterable[str]:
             f"Trained with class weights: {listed(list(dict.fromkeys(weighted)))}. Scores of rare labels are then "
             "higher than their share of positives, by design: calibrate them before reading them as probabilities."
         )
+    first: dict[tuple, str] = {}
+    for run in numbers["runs"]:
+        one = first.setdefault((run["data_set"], run["checksums"].get("predictions.csv")), run["name"])
+        if one != run["name"]:
+            yield f"The predictions of {one} and {run['name']} are the same file, byte by byte."
     unfinished = [run["name"] for run in numbers["runs"] if run["finished"] is False]
     if unfinished:
         yield f"Not trained to the end: {listed(unfinished)}."

@@ -19,16 +19,16 @@ from typing import Any
 
 from monai_ssl.metrics import MEAN
 from monai_ssl.metrics.names import AT_SPECIFICITY, AT_THRESHOLD, WITHOUT_INTERVAL
-from monai_ssl.report.words import counted, listed, metric_text
+from monai_ssl.report.words import counted, defined_metrics, listed, metric_text
 
 __all__ = ["methods"]
 
 _EXPLAINED = {
-    "auc": "area under the receiver operating characteristic curve (AUC; ties count half)",
-    "average_precision": "average precision (the area under the precision-recall curve in steps, not interpolated)",
+    "auc": "the area under the receiver operating characteristic curve (AUC; ties count half)",
+    "average_precision": "the average precision (the area under the precision-recall curve in steps, not interpolated)",
     "f1": "F1",
     "brier": "the Brier score",
-    "calibration_error": "expected calibration error (10 bins of equal width)",
+    "calibration_error": "the expected calibration error (10 bins of equal width)",
 }
 _INTERVALS = {
     "percentile": "percentile bootstrap",
@@ -74,7 +74,7 @@ def _settings_text(settings: Mapping[str, Any]) -> str:
         _with(settings, "batch_size", "batches of {}"),
         _with(settings, "learning_rate", "learning rate {}"),
         _with(settings, "weight_decay", "weight decay {}"),
-        _with(settings, "class_weights", "class weights {}"),
+        _with(settings, "class_weights", "class weights {}", unless="none"),
         _with(settings, "trained_layers", "trained layers: {}"),
         _with(settings, "freeze_epochs", "all but the head frozen for {} epochs"),
         _with(settings, "train_fraction", "{} of the training patients", unless=1.0),
@@ -101,14 +101,19 @@ def _images(numbers: dict[str, Any]) -> Iterable[str]:
         patients = "" if data_set["patients"] is None else f" from {counted(data_set['patients'], 'patient')}"
         labels = [f"{row['label']} ({row['positives']} of {row['positives'] + row['negatives']})"
                   for row in data_set["labels"]]  # fmt: skip
+        done = "Models were compared on the same" if len(data_set["models"]) > 1 else "The model was evaluated on"
         yield (
-            f"Models were compared on the same {counted(data_set['images'], 'image')}{patients} of the "
+            f"{done} {counted(data_set['images'], 'image')}{patients} of the "
             f"{numbers['split']} split{on}; positive images by label: {', '.join(labels)}."
         )
 
 
 def _measures(numbers: dict[str, Any]) -> Iterable[str]:
-    asked = numbers["metrics"]
+    defined = defined_metrics(numbers["models"])
+    asked = [name for name in numbers["metrics"] if name in defined]
+    if not asked:
+        yield f"Of {listed([metric_text(name) for name in numbers['metrics']])} nothing could be computed."
+        return
     plain = [_EXPLAINED.get(name, metric_text(name)) for name in asked if name not in AT_THRESHOLD]
     at = [metric_text(name) for name in asked if name in AT_THRESHOLD]
     text = f"Performance was measured by {listed(plain)}" if plain else "Performance was measured"
@@ -146,12 +151,13 @@ def _tests(numbers: dict[str, Any]) -> Iterable[str]:
     several = len(numbers["data_sets"]) > 1
     seeds = f"seed {numbers['seed']}" + (" for the first data set and one more for each further one" if several else "")
     within = ", within strata of the rarest label of each" if numbers["stratified"] else ""
+    same = ", the same redraws for all models" if any(len(each["models"]) > 1 for each in numbers["data_sets"]) else ""
     yield (
         f"95 % confidence intervals are those of the {_INTERVALS[numbers['interval']]} with {numbers['redraws']:,} "
-        f"redraws of {redrawn}{within}, {seeds}, the same redraws for all models; redraws in which a "
+        f"redraws of {redrawn}{within}, {seeds}{same}; redraws in which a "
         "label lacked positives or negatives were left out where both are needed, and counted."
     )
-    if any(name in WITHOUT_INTERVAL for name in numbers["metrics"]):
+    if defined_metrics(numbers["models"]) & set(WITHOUT_INTERVAL):
         yield (
             "Expected calibration error has neither interval nor test: chance alone makes it larger, and redraws add "
             "as much again."
@@ -171,15 +177,19 @@ def _tests(numbers: dict[str, Any]) -> Iterable[str]:
     sizes = [
         size if len(families) == 1 else f"{listed(list(dict.fromkeys(of)))}: {size}" for size, of in families.items()
     ]
-    yield (
-        "p-values were corrected for multiple testing by the method of Benjamini and Hochberg (q) and that of Holm, "
-        f"each metric a family of its own: {'; '.join(sizes)}."
-    )
+    if len(tested) == len({row["metric"] for row in tested}):
+        yield "There is one test of each metric, so no p-value was corrected."
+    else:
+        yield (
+            "p-values were corrected for multiple testing by the method of Benjamini and Hochberg (q) and that of "
+            f"Holm, each metric a family of its own: {'; '.join(sizes)}."
+        )
+    by_patient = "patient" in units
     others = [
-        "DeLong's test for AUC (for clustered data, after Obuchowski)"
+        f"DeLong's test for AUC{' (for clustered data, after Obuchowski)' if by_patient else ''}"
         if any(row["p_delong"] is not None for row in tested)
         else None,
-        "McNemar's exact test for accuracy (decisions exchanged patient by patient)"
+        f"McNemar's exact test for accuracy{' (decisions exchanged patient by patient)' if by_patient else ''}"
         if any(row["p_mcnemar"] is not None for row in tested)
         else None,
     ]

@@ -27,10 +27,10 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 from PIL import Image
 
-from monai_ssl.visualize import figure_to_svg
+from monai_ssl.visualize import DrawnFigure, draw_figure
 from monai_ssl.visualize.figures import GRID, INK, MODEL_COLORS, PAPER, SOFT
 
-__all__ = ["Picture", "embed_figure", "embed_image", "render", "setting_rows"]
+__all__ = ["Picture", "embed_drawn", "embed_figure", "embed_image", "render", "setting_rows"]
 
 # style.css.j2 sets these variables, for bright and for dark.
 _VARIABLES = {INK: "var(--ink)", SOFT: "var(--dim)", GRID: "var(--line)", PAPER: "var(--card)"} | {
@@ -65,7 +65,12 @@ def embed_figure(figure: Figure, name: str, alt: str) -> Markup:
         name: prefix of its ids, one of its own on the page.
         alt: what a reader who cannot see it should know.
     """
-    svg = figure_to_svg(figure, name, alt)
+    return embed_drawn(draw_figure(figure), name, alt)
+
+
+def embed_drawn(drawn: DrawnFigure, name: str, alt: str) -> Markup:
+    """As :py:func:`embed_figure`, of a figure that is drawn already."""
+    svg = drawn.element(name, alt)
     return Markup(re.sub("|".join(_VARIABLES), lambda found: _VARIABLES[found.group()], svg))
 
 

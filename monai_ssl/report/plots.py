@@ -16,6 +16,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -33,16 +34,20 @@ from monai_ssl.metrics import (
 )
 from monai_ssl.report.words import decimals, interval_text, label_text, metric_text
 from monai_ssl.visualize import (
+    DrawnFigure,
     curve_figure,
     curve_names,
+    draw_figure,
     forest_figure,
     precision_recall_figure,
     reliability_figure,
     roc_figure,
 )
 
-__all__ = ["Plot", "curve_plots", "forest_plots", "performance_plots", "unique_names"]
+__all__ = ["SECTIONS", "Plot", "curve_plots", "forest_plots", "performance_plots", "unique_names"]
 
+SECTIONS = ("forest", "roc", "precision_recall", "reliability", "training", "pretraining")
+_MANY_PAIRS = 6  # that are drawn label by label
 _AUC, _AVERAGE_PRECISION, _CALIBRATION_ERROR = METRICS[0], METRICS[1], METRICS[-1]
 
 
@@ -52,7 +57,7 @@ class Plot:
     A graph of the report.
 
     Attributes:
-        section: of the page: "roc", "precision_recall", "reliability", "forest", "training", "pretraining".
+        section: of the page, one of `SECTIONS`.
         name: of its file, without ending; its own among all.
         caption: label, mean or series that it shows.
         figure: the graph.
@@ -66,6 +71,11 @@ class Plot:
     figure: Figure
     alt: str
     main: bool = True
+
+    @cached_property
+    def drawn(self) -> DrawnFigure:
+        """The figure as SVG."""
+        return draw_figure(self.figure)
 
 
 def performance_plots(results: Sequence[ModelRedraws], seed: int, stratified: bool) -> list[Plot]:
@@ -95,7 +105,7 @@ def performance_plots(results: Sequence[ModelRedraws], seed: int, stratified: bo
 
 def forest_plots(comparisons: pd.DataFrame) -> list[Plot]:
     """
-    The paired differences of each metric, one figure each.
+    The paired differences of each metric, one figure each; of many pairs of models only the means over labels.
 
     Args:
         comparisons: from :py:func:`monai_ssl.metrics.pair_table`, with the interval to show as `low` and `high`.
@@ -104,13 +114,25 @@ def forest_plots(comparisons: pd.DataFrame) -> list[Plot]:
     for metric, rows in comparisons.groupby("metric", sort=False):
         if rows["low"].notna().any():
             name = metric_text(str(metric))
+            of = ""
+            if len(rows[["model_a", "model_b"]].drop_duplicates()) > _MANY_PAIRS and (rows["label"] == MACRO).any():
+                rows, of = (
+                    _pairs_as_labels(rows[rows["label"] == MACRO]),
+                    ", mean over labels, first minus second model",
+                )
             found = rows[rows["q_value"] < 0.05]
-            alt = f"Forest plot of {len(rows)} paired differences in {name} with 95 % intervals; below q = 0.05: " + (
-                ", ".join(f"{row.label} {decimals(row.difference, True)}" for row in found.itertuples()) or "none"
+            alt = (
+                f"Forest plot of {len(rows)} paired differences in {name}{of} with 95 % intervals; below q = 0.05: "
+                + (", ".join(f"{row.label} {decimals(row.difference, True)}" for row in found.itertuples()) or "none")
             )
-            figure = forest_figure(rows, f"Difference in {name}")
+            figure = forest_figure(rows, f"Difference in {name}{of}")
             plots.append(Plot("forest", f"forest_{_file_name(str(metric))}", name, figure, alt, not plots))
     return plots
+
+
+def _pairs_as_labels(rows: pd.DataFrame) -> pd.DataFrame:
+    """One line per pair, where each would get a heading of its own."""
+    return rows.assign(label=rows["model_a"] + " \u2212 " + rows["model_b"]).drop(columns=["model_a", "model_b"])
 
 
 def curve_plots(metrics: Mapping[str, pd.DataFrame], section: str) -> list[Plot]:

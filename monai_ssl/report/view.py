@@ -19,13 +19,14 @@ from typing import Any
 from monai_ssl.metrics import MACRO, MEAN, MICRO
 from monai_ssl.metrics.names import AT_THRESHOLD
 from monai_ssl.report.page import Picture, render, setting_rows
-from monai_ssl.report.words import decimals, dropped_text, label_text, metric_text, p_text, rows_of
+from monai_ssl.report.words import decimals, defined_metrics, dropped_text, label_text, metric_text, p_text, rows_of
 from monai_ssl.visualize.figures import MODEL_COLORS
 
 __all__ = ["render_report"]
 
 _MEANS = (MACRO, MICRO)
 _MANY = 6  # graphs that still stand open
+_LONG = 60  # rows of a table that still stands open
 _GRAPHS = (
     "forest",
     "roc",
@@ -61,15 +62,15 @@ def render_report(numbers: Mapping[str, Any], pictures: Mapping[str, Sequence[Pi
     runs, reduction, before = numbers["runs"], numbers["reduction"], numbers["pretraining"]
     names = list(dict.fromkeys(run["name"] for run in runs))
     metric = numbers["headline"]["metric"]
-    known = {row["metric"] for row in numbers["models"] if row["value"] is not None}
+    known = defined_metrics(numbers["models"])
     # of a metric without any value the caveats say why
     metrics = [name for name in numbers["metrics"] if name in known]
     compared = _means_first(rows_of(numbers["comparisons"], metric=metric))
+    tested = defined_metrics(numbers["comparisons"], "difference")
     others = [
         row
         for row in numbers["comparisons"]
-        if row["metric"] in metrics
-        and row["metric"] != metric
+        if row["metric"] in tested - {metric}
         and (row["label"] in _MEANS or len(numbers["data_sets"][0]["labels"]) == 1)
     ]
     headline = rows_of(numbers["models"], **numbers["headline"])
@@ -94,6 +95,7 @@ def render_report(numbers: Mapping[str, Any], pictures: Mapping[str, Sequence[Pi
         | {name: position % len(MODEL_COLORS) for position, name in enumerate(names)},
         means=_MEANS,
         many=_MANY,
+        long=_LONG,
         several=any(len(data_set["labels"]) > 1 for data_set in numbers["data_sets"]),
         headline=headline,
         headline_pairs=rows_of(numbers["comparisons"], **numbers["headline"]),
@@ -104,9 +106,9 @@ def render_report(numbers: Mapping[str, Any], pictures: Mapping[str, Sequence[Pi
         delong=any(row["p_delong"] is not None for row in compared),
         others=others,
         mcnemar=any(row["p_mcnemar"] is not None for row in others),
-        metrics=metrics,
         models=_by_model(numbers, metrics),
-        at_threshold=any(name in AT_THRESHOLD for name in metrics),
+        others_corrected=any(row["p_holm"] != row["p_value"] for row in others),
+        model_tables=_model_tables(metrics),
         any_left_out=any(
             row["left_out"] for row in rows_of(numbers["models"], metric=metric) if row["value"] is not None
         ),
@@ -142,6 +144,15 @@ def _sections(numbers: Mapping[str, Any], pictures: Mapping[str, Sequence[Pictur
 def _means_first(rows: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """The mean over data sets before them, and that over labels before those."""
     return sorted(rows, key=lambda row: (row["data_set"] != MEAN, row["label"] not in _MEANS))
+
+
+def _model_tables(metrics: Sequence[str]) -> list[dict[str, Any]]:
+    """The metrics in tables that fit a page."""
+    parts = (
+        ("models", [name for name in metrics if name not in AT_THRESHOLD]),
+        ("models-at-threshold", [name for name in metrics if name in AT_THRESHOLD]),
+    )
+    return [{"id": name, "metrics": part} for name, part in parts if part]
 
 
 def _by_model(numbers: Mapping[str, Any], metrics: Sequence[str]) -> list[dict[str, Any]]:

@@ -24,6 +24,7 @@ __all__ = [
     "better_side",
     "counted",
     "decimals",
+    "defined_metrics",
     "dropped_text",
     "equal_p",
     "interval_text",
@@ -53,10 +54,12 @@ def summary(numbers: dict[str, Any]) -> list[str]:
     headline = numbers["headline"]
     models = rows_of(numbers["models"], **headline)
     sentences = [_test_set(numbers, data_set) for data_set in numbers["data_sets"]]
-    values = [f"{interval_text(row['value'], row)} for {row['model']}" for row in models]
+    values = [f"{interval_text(row['value'], row)} for {row['model']}" for row in models if row["value"] is not None]
+    if undefined := [row["model"] for row in models if row["value"] is None]:
+        values.append(f"not defined for {listed(undefined)}")
     if values:
         sentences.append(f"The {_headline_text(numbers)} is {listed(values)}.")
-    pairs = rows_of(numbers["comparisons"], **headline)
+    pairs = [*rows_of(numbers["comparisons"], **headline), *_beside_the_mean(numbers)]
     family = sum(row["p_value"] is not None for row in _of_metric(numbers))
     sentences += [_verdict(row, family) for row in pairs[:_MANY]]
     if len(pairs) > _MANY:
@@ -96,8 +99,12 @@ def label_text(label: str, several: bool = True) -> str:
 
 def better_side(row: Mapping[str, Any]) -> str:
     """The model of a pair that does better: the one with the higher value, or the lower one of an error."""
-    first = (row["difference"] > 0) != (row["metric"] in OF_PROBABILITIES)
-    return row["model_a"] if first else row["model_b"]
+    return _better_and_other(row)[0]
+
+
+def defined_metrics(rows: Iterable[Mapping[str, Any]], value: str = "value") -> set[str]:
+    """The metrics of which at least one row has a value."""
+    return {row["metric"] for row in rows if row[value] is not None}
 
 
 def decimals(value: float | None, sign: bool = False) -> str:
@@ -181,11 +188,32 @@ def _test_set(numbers: dict[str, Any], data_set: dict[str, Any]) -> str:
 def _headline_text(numbers: dict[str, Any]) -> str:
     label, metric = numbers["headline"]["label"], metric_text(numbers["headline"]["metric"])
     data_sets = numbers["data_sets"]
-    over = f", averaged over {len(data_sets)} data sets," if numbers["headline"]["data_set"] == MEAN else ""
-    if label != MACRO or len(data_sets[0]["labels"]) == 1:
-        return f"{metric} for {label}{over}"
-    tested = [row for row in data_sets[0]["labels"] if row["positives"] and row["negatives"]]
-    return f"mean {metric} over {len(tested)} labels{over}" if not over else f"mean {metric} over labels{over}"
+    shown, where = numbers["headline"]["data_set"], ""
+    if shown == MEAN:
+        where = f", averaged over {len(data_sets)} data sets,"
+    elif len(data_sets) > 1:
+        where = f" on {shown}"
+    if label != MACRO:
+        return f"{metric} for {label}{where}"
+    rows = rows_of(numbers["models"], data_set=shown, metric=numbers["headline"]["metric"])
+    empty = {row["label"] for row in rows if row["value"] is None}
+    used = {row["label"] for row in rows} - empty - set(_MEANS)
+    return f"mean {metric} over {f'{len(used)} ' if used else ''}labels{where}"
+
+
+def _beside_the_mean(numbers: dict[str, Any]) -> list[Mapping[str, Any]]:
+    """The pairs of models that the mean over data sets lacks, since not all data sets have both."""
+    headline = numbers["headline"]
+    if headline["data_set"] != MEAN:
+        return []
+    rows = rows_of(numbers["comparisons"], label=headline["label"], metric=headline["metric"])
+    averaged = {(row["model_a"], row["model_b"]) for row in rows if row["data_set"] == MEAN}
+    return [row for row in rows if (row["model_a"], row["model_b"]) not in averaged]
+
+
+def _better_and_other(row: Mapping[str, Any]) -> tuple[str, str]:
+    a, b = row["model_a"], row["model_b"]
+    return (a, b) if (row["difference"] > 0) != (row["metric"] in OF_PROBABILITIES) else (b, a)
 
 
 def _of_metric(numbers: dict[str, Any]) -> list[Mapping[str, Any]]:
@@ -195,14 +223,18 @@ def _of_metric(numbers: dict[str, Any]) -> list[Mapping[str, Any]]:
 
 def _verdict(row: Mapping[str, Any], family: int) -> str:
     a, b = row["model_a"], row["model_b"]
+    on = "" if row["data_set"] in ("", MEAN) else f" on {row['data_set']}"
     if row["p_value"] is None:
-        return f"{a} and {b} cannot be compared: no redraw holds both classes of every label."
+        why = (
+            "it is not defined for both" if row["difference"] is None else "no redraw holds both classes of every label"
+        )
+        return f"{a} and {b} cannot be compared by {metric_text(row['metric'])}{on}: {why}."
     level = row["q_value"] if family > 1 else row["p_value"]
     corrected = f", q {equal_p(row['q_value'])} corrected for {family} comparisons" if family > 1 else ""
-    text = f"{a} minus {b}: {interval_text(row['difference'], row, sign=True)}, p {equal_p(row['p_value'])}{corrected}."
+    difference = interval_text(row["difference"], row, sign=True)
+    text = f"{a} minus {b}{on}: {difference}, p {equal_p(row['p_value'])}{corrected}."
     if level < LEVEL:
-        better = better_side(row)
-        other = b if better == a else a
+        better, other = _better_and_other(row)
         does = "ranks these images better than" if row["metric"] == "auc" else "does better on these images than"
         return f"{text} {better} {does} {other}, beyond what chance in drawing them explains."
     return f"{text} These data do not show that either is better; differences within the interval remain possible."
@@ -219,16 +251,21 @@ def _by_label(numbers: dict[str, Any]) -> Iterable[str]:
     if len(single) < 2:
         return
     found = [row for row in single if row["q_value"] < LEVEL]
-    of_one_pair = len({(row["model_a"], row["model_b"]) for row in single}) == 1
-    named = [
-        row["label"]
-        + (f" on {row['data_set']}" if several else "")
-        + ("" if of_one_pair else f" ({row['model_a']} and {row['model_b']})")
-        for row in found
-    ]
     count = f"{len(found)} of {len(single)} differences" if found else f"none of {len(single)} differences"
     verb = "is" if len(found) <= 1 else "are"
-    yield f"Label by label, {count} {verb} below q = {LEVEL}{': ' if found else ''}{listed(named)}."
+    yield f"Label by label, {count} {verb} below q = {LEVEL}{': ' if found else ''}{_who_leads(found, several)}."
+
+
+def _who_leads(rows: Sequence[Mapping[str, Any]], several: bool) -> str:
+    """The better model with its labels, where there are few such pairs; else label by label."""
+    leads: dict[tuple[str, str], list[str]] = {}
+    for row in rows:
+        leads.setdefault(_better_and_other(row), []).append(
+            f"{row['label']} on {row['data_set']}" if several else row["label"]
+        )
+    if len(leads) <= 2:
+        return "; ".join(f"{better} is better than {other} for {listed(at)}" for (better, other), at in leads.items())
+    return listed([f"{label} ({better} over {other})" for (better, other), at in leads.items() for label in at])
 
 
 def _at_thresholds(numbers: dict[str, Any]) -> Iterable[str]:

@@ -27,7 +27,7 @@ from monai_ssl.visualize.reduction_tables import dropped_table, exemplar_table, 
 from monai_ssl.visualize.reliability import reliability_figure
 from monai_ssl.visualize.saliency_figure import saliency_figure
 from monai_ssl.visualize.scenarios import scenario_figure
-from monai_ssl.visualize.svg import figure_to_svg, save_svg
+from monai_ssl.visualize.svg import DrawnFigure, draw_figure, figure_to_svg, save_svg
 from monai_ssl.visualize.views import views_figure
 
 if TYPE_CHECKING:
@@ -35,11 +35,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DisplayWindow",
+    "DrawnFigure",
     "axis_strip",
     "contact_sheet",
     "curve_figure",
     "curve_names",
     "display_window",
+    "draw_figure",
     "dropped_table",
     "embedding_figure",
     "embedding_plane",

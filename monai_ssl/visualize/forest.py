@@ -90,16 +90,19 @@ def _rows(table: pd.DataFrame, width: float) -> list[_Row]:
     rows, height = [], 0.0
     for _, part in table.groupby(named, sort=False) if named else [((), table)]:
         if named:
-            rows.append(_Row(height, fit(_heading(part.iloc[0]), width * 0.34), True, None))
-            height += 1
+            text = fit(_heading(part.iloc[0]), width * 0.34)
+            further = 0.35 * text.count("\n")
+            rows.append(_Row(height + further, text, True, None))
+            height += 1 + 2 * further
         several = len(part) > 1
         for mean in (False, True):
             chosen = part[(part["label"].isin(list(_MEANS)) & several) == mean]
             height += 0.35 * (mean and len(chosen) > 0)
             for _, values in chosen.iterrows():
                 text = _MEANS[values["label"]] if mean else fit(str(values["label"]), width * 0.34)
-                rows.append(_Row(height, text, mean, values))
-                height += 1
+                further = 0.35 * text.count("\n")
+                rows.append(_Row(height + further, text, mean, values))
+                height += 1 + 2 * further
         height += 0.4
     return rows
 

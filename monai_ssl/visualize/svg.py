@@ -17,6 +17,7 @@ import io
 import os
 import re
 import warnings
+from typing import NamedTuple
 
 import matplotlib
 from markupsafe import escape
@@ -24,7 +25,39 @@ from matplotlib.figure import Figure
 
 from monai_ssl.files import atomic_path
 
-__all__ = ["figure_to_svg", "save_svg"]
+__all__ = ["DrawnFigure", "draw_figure", "figure_to_svg", "save_svg"]
+
+
+class DrawnFigure(NamedTuple):
+    """
+    A figure drawn once, for a page as well as for a file; drawing is what takes the time.
+
+    Attributes:
+        opening: the `<svg ...>` tag.
+        content: all that follows it, without metadata.
+        title: of the first panel that has one, or "".
+    """
+
+    opening: str
+    content: str
+    title: str
+
+    def element(self, name: str, alt: str) -> str:
+        """As :py:func:`figure_to_svg`."""
+        content = re.sub(r"(\bid=\"|url\(#|href=\"#)", rf"\g<1>{name}-", self.content.replace("xlink:href", "href"))
+        size = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', self.opening)
+        return f'<svg role="img" aria-label="{escape(alt)}" {size.group(0) if size else ""}>{content}'
+
+    def save(self, path: str | os.PathLike, alt: str = "") -> None:
+        """As :py:func:`save_svg`."""
+        told = {"title": self.title.replace(r"\$", "$").replace("\n", " "), "desc": alt}
+        with atomic_path(path) as partial:
+            partial.write_text(
+                f'<?xml version="1.0" encoding="utf-8"?>\n{self.opening}\n'
+                + "".join(f" <{name}>{escape(text)}</{name}>\n" for name, text in told.items() if text)
+                + f' <rect width="100%" height="100%" fill="#ffffff"/>\n {self.content}\n',
+                encoding="utf-8",
+            )
 
 
 def figure_to_svg(figure: Figure, name: str, alt: str) -> str:
@@ -39,10 +72,7 @@ def figure_to_svg(figure: Figure, name: str, alt: str) -> str:
     Returns:
         `<svg ...>` without prolog, metadata, date and namespaces.
     """
-    opening, content = _svg(figure)
-    content = re.sub(r"(\bid=\"|url\(#|href=\"#)", rf"\g<1>{name}-", content.replace("xlink:href", "href"))
-    size = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', opening)
-    return f'<svg role="img" aria-label="{escape(alt)}" {size.group(0) if size else ""}>{content}'
+    return draw_figure(figure).element(name, alt)
 
 
 def save_svg(figure: Figure, path: str | os.PathLike, alt: str = "") -> None:
@@ -60,20 +90,11 @@ def save_svg(figure: Figure, path: str | os.PathLike, alt: str = "") -> None:
     Example:
         >>> save_svg(Figure(), "figure.svg", "nothing yet")  # doctest: +SKIP
     """
-    opening, content = _svg(figure)
-    title = next((text for axes in figure.axes if (text := axes.get_title(loc="left"))), "")
-    told = {"title": title.replace(r"\$", "$").replace("\n", " "), "desc": alt}
-    with atomic_path(path) as partial:
-        partial.write_text(
-            f'<?xml version="1.0" encoding="utf-8"?>\n{opening}\n'
-            + "".join(f" <{name}>{escape(text)}</{name}>\n" for name, text in told.items() if text)
-            + f' <rect width="100%" height="100%" fill="#ffffff"/>\n {content}\n',
-            encoding="utf-8",
-        )
+    draw_figure(figure).save(path, alt)
 
 
-def _svg(figure: Figure) -> tuple[str, str]:
-    """The opening tag and all that follows it, without metadata."""
+def draw_figure(figure: Figure) -> DrawnFigure:
+    """Draw a figure as SVG, the same text for the same figure."""
     buffer = io.StringIO()
     # Text stays text: small, searchable, and in the font of the page or of who opens the file.
     with matplotlib.rc_context({"svg.hashsalt": "monai_ssl", "svg.fonttype": "none"}), warnings.catch_warnings():
@@ -83,4 +104,5 @@ def _svg(figure: Figure) -> tuple[str, str]:
     svg = re.sub(r"<metadata>.*?</metadata>\s*", "", buffer.getvalue(), flags=re.DOTALL)
     start = svg.index("<svg")
     end = svg.index(">", start) + 1
-    return svg[start:end], svg[end:].strip()
+    title = next((text for axes in figure.axes if (text := axes.get_title(loc="left"))), "")
+    return DrawnFigure(svg[start:end], svg[end:].strip(), title)

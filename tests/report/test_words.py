@@ -36,7 +36,7 @@ _PAIR = {
     **{"data_set": "", "metric": "auc", "model_a": "a", "model_b": "b", "label": "nodule"},
     **{"difference": 0.05, "low": 0.01, "high": 0.09, "p_value": 0.02, "q_value": 0.02},
 }
-_RUN: dict[str, Any] = {"name": "a", "finished": True, "settings": {}}
+_RUN: dict[str, Any] = {"name": "a", "data_set": "", "finished": True, "settings": {}, "checksums": {}}
 
 
 def _data_set(**changes: Any) -> dict[str, Any]:
@@ -58,7 +58,7 @@ def _numbers(**changes: Any) -> dict[str, Any]:
         },
         **{"headline": {"data_set": "", "label": "nodule", "metric": "auc"}, "comparisons": [_PAIR]},
         **{"models": [_MODEL, _MODEL | {"model": "b"}], "differing_settings": ["checkpoint"]},
-        **{"runs": [_RUN, _RUN | {"name": "b"}]},
+        **{"runs": [_RUN, _RUN | {"name": "b", "checksums": {"predictions.csv": "5e"}}]},
     } | changes
 
 
@@ -93,13 +93,47 @@ def test_with_several_labels_the_corrected_value_decides() -> None:
     numbers = _numbers(
         headline={"data_set": "", "label": "macro", "metric": "auc"},
         data_sets=[_data_set(labels=[_LABEL, _LABEL | {"label": "mass"}])],
-        models=[_MODEL | {"label": "macro"}],
+        models=[_MODEL | {"label": label} for label in ("nodule", "mass", "macro")],
         comparisons=[_PAIR | {"label": label, "q_value": q} for label, q in pairs] + [_PAIR | {"metric": "brier"}],
     )
     text = " ".join(summary(numbers))
     assert "The mean AUC over 2 labels is 0.850" in text
     assert "p = 0.020, q = 0.060 corrected for 3 comparisons. These data do not show" in text
-    assert "1 of 2 differences is below q = 0.05: nodule." in text
+    assert "1 of 2 differences is below q = 0.05: a is better than b for nodule." in text
+
+
+def test_with_several_pairs_each_finding_names_the_better_model() -> None:
+    pairs = [("a", "b", 0.04), ("a", "c", -0.04), ("b", "c", -0.05)]
+    rows = [_PAIR | {"model_a": a, "model_b": b, "difference": d, "q_value": 0.01} for a, b, d in pairs]
+    found = [text for text in summary(_numbers(comparisons=rows)) if text.startswith("Label by label")]
+    assert found == [
+        "Label by label, 3 of 3 differences are below q = 0.05: nodule (a over b), nodule (c over a) and nodule "
+        "(c over b)."
+    ]
+
+
+def test_what_is_not_defined_is_said_to_be_so() -> None:
+    ends = {"low": None, "high": None}
+    empty = _PAIR | ends | {"difference": None, "p_value": None, "q_value": None}
+    text = " ".join(
+        summary(_numbers(models=[_MODEL, _MODEL | ends | {"model": "b", "value": None}], comparisons=[empty]))
+    )
+    assert "The AUC for nodule is 0.850 (95 % interval 0.820 to 0.880) for a and not defined for b." in text
+    assert "a and b cannot be compared by AUC: it is not defined for both." in text
+    no_redraw = " ".join(summary(_numbers(comparisons=[_PAIR | {"p_value": None, "q_value": None}])))
+    assert "a and b cannot be compared by AUC: no redraw holds both classes of every label." in no_redraw
+
+
+def test_a_pair_that_is_not_in_the_mean_is_told_by_data_set() -> None:
+    numbers = _numbers(
+        headline={"data_set": "mean", "label": "nodule", "metric": "auc"},
+        data_sets=[_data_set(name="here"), _data_set(name="there", models=["a"])],
+        models=[_MODEL | {"data_set": "mean"}],
+        comparisons=[_PAIR | {"data_set": "here"}],
+    )
+    assert "a minus b on here: +0.050 (95 % interval +0.010 to +0.090), p = 0.020. a ranks" in " ".join(
+        summary(numbers)
+    )
 
 
 def test_several_data_sets_are_named_and_their_mean_comes_first() -> None:
@@ -113,7 +147,7 @@ def test_several_data_sets_are_named_and_their_mean_comes_first() -> None:
     text = " ".join(summary(numbers))
     assert "The test split of there holds 50 images of 20 patients" in text
     assert "The AUC for nodule, averaged over 2 data sets, is 0.850" in text
-    assert "2 of 2 differences are below q = 0.05: nodule on here and nodule on there." in text
+    assert "2 of 2 differences are below q = 0.05: a is better than b for nodule on here and nodule on there." in text
     assert "there: Only 20 patients in the test split" in " ".join(caveats(numbers))
     assert "3 patients occur in several data sets" in " ".join(caveats(numbers))
 
@@ -170,11 +204,44 @@ def test_good_data_get_only_the_caveat_that_always_holds() -> None:
         ),
         (
             {"metrics": ["brier"], "data_sets": [_data_set(no_probabilities=["a"])]},
-            "The scores of a are not between 0 and 1, so they are no probabilities, and Brier score is empty.",
+            "no probabilities, and Brier score is not given for them.",
         ),
         (
             {"metrics": ["brier"], "runs": [_RUN | {"settings": {"class_weights": "balanced"}}]},
             "Trained with class weights: a.",
+        ),
+        ({"redraws": 20}, "Only 20 redraws: the ends of the intervals are uncertain, and no p can be below 0.048."),
+        (
+            {"comparisons": [_PAIR] * 60},
+            "With 60 tests and 1,000 redraws no p corrected by Holm can be below 0.06",
+        ),
+        (
+            {"runs": [_RUN | {"checksums": {"predictions.csv": "5e"}, "name": name} for name in "ab"]},
+            "a and b are the same",
+        ),
+        (
+            {
+                "data_sets": [_data_set(name="here"), _data_set(name="there", models=["a"])],
+                "headline": {"data_set": "mean", "label": "nodule", "metric": "auc"},
+            },
+            "b has no predictions on there, so it is in no mean over data sets.",
+        ),
+        (
+            {
+                "data_sets": [
+                    _data_set(name="here"),
+                    _data_set(name="there", labels=[_LABEL, _LABEL | {"label": "mass"}]),
+                ],
+                "headline": {"data_set": "mean", "label": "macro", "metric": "auc"},
+            },
+            "The data sets differ in their labels: the average over them is of nodule alone",
+        ),
+        (
+            {
+                "data_sets": [_data_set(name="here"), _data_set(name="there", labels=[_LABEL | {"label": "mass"}])],
+                "headline": {"data_set": "there", "label": "mass", "metric": "auc"},
+            },
+            "so there is no mean over them: the summary is of there alone.",
         ),
         ({"pretraining": {"settings": {"test_patients": "included"}}}, "saw the images of the test patients"),
         (
