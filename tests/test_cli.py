@@ -274,7 +274,7 @@ def test_other_commands_hand_over_what_was_given(tmp_path, monkeypatch):
     monkeypatch.setattr("monai_ssl.report.compare_runs", compare_runs, raising=False)
     result = run("compare", tmp_path / "a", tmp_path / "b", "--output", tmp_path / "r", "--redraws", 50)
     assert calls[1] == (([str(tmp_path / "a"), str(tmp_path / "b")], tmp_path / "r"), {"redraws": 50})
-    beside = "beside it comparison.csv, report.json, methods.txt and figures/"
+    beside = "beside it comparison.csv, models.csv, report.json, methods.txt and figures/"
     assert result.stdout == f"a and b are alike.\nreport: {tmp_path / 'r/report.html'}, {beside}\n"
 
 

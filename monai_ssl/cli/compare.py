@@ -68,4 +68,4 @@ def compare_command(
     width = min(shutil.get_terminal_size().columns, _READABLE)
     for sentence in json.loads(report.with_name("report.json").read_text(encoding="utf-8"))["summary"]:
         typer.echo(textwrap.fill(sentence, width))
-    typer.echo(f"report: {report}, beside it comparison.csv, report.json, methods.txt and figures/")
+    typer.echo(f"report: {report}, beside it comparison.csv, models.csv, report.json, methods.txt and figures/")

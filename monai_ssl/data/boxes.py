@@ -102,6 +102,11 @@ def box_mask(boxes: pd.DataFrame, size: tuple[int, int], source: tuple[int, int]
     for box in boxes.itertuples():
         width = source[1] if np.isnan(box.image_width) else box.image_width
         height = source[0] if np.isnan(box.image_height) else box.image_height
+        if box.x + box.width > width + 1 or box.y + box.height > height + 1:
+            raise ValueError(
+                f"a box at x {box.x:g}, y {box.y:g} of {box.width:g} x {box.height:g} reaches beyond its image of "
+                f"{width:g} x {height:g} pixels; if it is in pixels of another size, give image_width and image_height"
+            )
         rows = _within(box.y / height, box.height / height, size[0])
         columns = _within(box.x / width, box.width / width, size[1])
         mask |= rows[:, None] & columns[None]

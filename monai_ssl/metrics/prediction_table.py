@@ -66,7 +66,8 @@ def parse_predictions(
         allow_constant: take scores that are equal for all images, whose AUC is 0.5.
 
     Returns:
-        The predictions and no problems, or None and all problems.
+        The predictions and all problems. With any, values may be unsound, NaN for text, and the table serves to be held
+        against others alone; None where not even its images are known.
     """
     labels = label_names(table)
     missing = [name for name in ("image", "split") if name not in table.columns]
@@ -79,16 +80,19 @@ def parse_predictions(
     if rows.empty:
         held = f"no rows of split {split!r}, only of {first_of(sorted(set(splits)))}; evaluate the model on {split!r}"
         return None, [held if len(table) else "the table has no rows; has the run finished?"]
-    problems = [*_id_problems(rows, split), *_value_problems(rows, labels, split, allow_constant)]
+    ids, problems = _id_problems(rows, split), _value_problems(rows, labels, split, allow_constant)
     if split != "val":
         problems += _value_problems(table[splits == "val"], labels, "val", allow_constant=True)
+    if ids:
+        return None, [*ids, *problems]
     if problems:
-        return None, problems
+        values = [name + end for name in labels for end in (_TRUE, _SCORE)]
+        rows = rows.assign(**{name: pd.to_numeric(rows[name], errors="coerce") for name in values})
     images = rows["image"].astype(str).to_numpy(dtype=object)
     order = np.argsort(images)
     patients = rows["patient"].astype(str).to_numpy(dtype=object)[order] if _patients_named(rows).all() else None
     truth, scores = (values[order] for values in truth_and_scores(rows, labels))
-    return PredictionTable(labels, images[order], patients, truth, scores), []
+    return PredictionTable(labels, images[order], patients, truth, scores), problems
 
 
 def own_thresholds(table: pd.DataFrame, labels: list[str]) -> dict[str, float] | None:

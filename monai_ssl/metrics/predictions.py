@@ -121,7 +121,7 @@ def prediction_problems(
         allow_constant: as there.
 
     Returns:
-        Tables by model; lines, of which each starts with its model.
+        Tables by model, fit to be compared where there are no lines; lines, of which each starts with its model.
     """
     tables: dict[str, PredictionTable] = {}
     problems: list[str] = []

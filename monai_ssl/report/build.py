@@ -57,9 +57,9 @@ def compare_runs(
     """
     Compare finished runs and write the report, replacing an earlier one.
 
-    It is `report.html`, with the numbers in `report.json` and `comparison.csv`, the graphs as SVG in `figures/`, and a
-    methods paragraph in `methods.txt`. One run alone is allowed: it gets intervals and no comparison. Nothing that
-    names a patient or an image is written.
+    It is `report.html`, with the numbers in `report.json`, `comparison.csv` and `models.csv`, the graphs as SVG in
+    `figures/`, and a methods paragraph in `methods.txt`. One run alone is allowed: it gets intervals and no comparison.
+    Nothing that names a patient or an image is written.
 
     Args:
         runs: run folders (`predictions.csv`, and `metrics.jsonl` and `settings.json` where there) or predictions files,
@@ -121,6 +121,7 @@ def compare_runs(
     output = Path(output_dir)
     with lock_folder(output), _all_at_once(output) as new:
         write_table(new / "comparison.csv", comparisons)
+        write_table(new / "models.csv", pd.concat([result.intervals() for result in results], ignore_index=True))
         write_json(new / "report.json", numbers)
         _write_text(new / "methods.txt", numbers["methods"] + "\n")
         _write_text(new / "report.html", page)

@@ -93,7 +93,7 @@ def saliency_pictures(looked: Mapping[str, Looked | None]) -> list[Picture]:
     for numbers in localisation_numbers(looked):
         each = looked[numbers["run"]]
         assert each is not None
-        kinds = listed([counted(number, kind) for kind, number in numbers["kinds"].items()])
+        kinds = listed([counted(number, kind).replace("misss", "misses") for kind, number in numbers["kinds"].items()])
         labels = listed(list(dict.fromkeys(each.examples["label"].astype(str).tolist())))
         alt = f"Examples of {labels} with the maps of {numbers['run']}: {kinds}"
         pictures.append(Picture(numbers["run"], image=_drawn(each.examples), alt=alt))

@@ -30,6 +30,7 @@ _EXPLAINED = {
     "brier": "the Brier score",
     "calibration_error": "the expected calibration error (10 bins of equal width)",
 }
+_UNRECORDED = "its training is not recorded"
 _INTERVALS = {
     "percentile": "percentile bootstrap",
     "bca": "bias-corrected and accelerated (BCa) bootstrap, its acceleration from the jackknife",
@@ -56,11 +57,13 @@ def _models(numbers: dict[str, Any]) -> Iterable[str]:
         settings = before["settings"]
         yield f"Pre-training (SwAV): {_settings_text(settings)}."
     for name in dict.fromkeys(run["name"] for run in numbers["runs"]):
-        run = next(run for run in numbers["runs"] if run["name"] == name)
-        if not run["settings"]:
-            yield f"Model {name}: its training is not recorded."
-            continue
-        yield f"Model {name}: {_settings_text(run['settings'])}; {_choice(run)}."
+        said: dict[str, list[str]] = {}
+        for run in numbers["runs"]:
+            if run["name"] == name:
+                text = f"{_settings_text(run['settings'])}; {_choice(run)}" if run["settings"] else _UNRECORDED
+                said.setdefault(text, []).append(run["data_set"])
+        for text, data_sets in said.items():
+            yield f"Model {name}{f' on {listed(data_sets)}' if len(said) > 1 else ''}: {text}."
 
 
 def _settings_text(settings: Mapping[str, Any]) -> str:

@@ -206,10 +206,9 @@ def _in_words(result: ModelRedraws, metric: str, label: str) -> str:
     if metric not in result.metrics:
         return ""
     k, i = result.metrics.index(metric), result.labels.index(label)
-    values = "; ".join(
-        f"{model} {interval_text(result.values[m, k, i], result.ends_of(m, k, i))}"
-        for m, model in enumerate(result.models)
-    )
+    told = [(result.values[m, k, i], result.ends_of(m, k, i)) for m in range(len(result.models))]
+    texts = [decimals(value) if np.isnan(ends["low"]) else interval_text(value, ends) for value, ends in told]
+    values = "; ".join(f"{model} {text}" for model, text in zip(result.models, texts, strict=True))
     return f"{metric_text(metric)}, {label_text(label)}: {values}"
 
 

@@ -116,3 +116,11 @@ def test_a_store_of_other_series_or_another_axis_is_refused(tmp_path):
         read_boxes(tmp_path / "other/boxes.csv", tmp_path / "axial")
     with pytest.raises(ValueError, match="coronal ones"):
         read_boxes(tmp_path / "sample/boxes.csv", tmp_path / "coronal")
+
+
+def test_a_box_beyond_its_image_is_refused_where_no_size_is_given():
+    box = {"image": "a", "label": "mass", "x": 600.0, "y": 10.0, "width": 80.0, "height": 20.0}
+    boxes = pd.DataFrame([box | {"image_width": np.nan, "image_height": np.nan}])
+    with pytest.raises(ValueError, match=r"reaches beyond its image of 256 x 256 pixels; .* give image_width"):
+        box_mask(boxes, (64, 64), (256, 256))
+    assert box_mask(boxes.assign(image_width=1024.0, image_height=1024.0), (64, 64), (256, 256)).any()

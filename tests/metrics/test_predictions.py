@@ -181,3 +181,13 @@ def test_logits_are_no_probabilities() -> None:
     logits.loc[5, "L0_score"] = -0.1
     data = align_predictions({"a": _table(1), "b": logits})
     assert data.probabilities.tolist() == [True, False]
+
+
+def test_a_table_with_bad_scores_is_held_against_the_others_too() -> None:
+    bad = _table(2)
+    bad["L0_score"] = 0.5
+    bad["L1_true"] = 1 - bad["L1_true"]
+    with pytest.raises(ValueError, match="cannot be used") as caught:
+        align_predictions({"a": _table(1), "b": bad})
+    assert "b: label L0" in str(caught.value)
+    assert "label L1 of 60 images differs between" in str(caught.value)

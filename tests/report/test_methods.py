@@ -21,6 +21,7 @@ import pytest
 from report_runs import write_run
 
 from monai_ssl.report import compare_runs
+from monai_ssl.report.methods import _models
 
 
 def _methods(tmp_path: Path, models: str = "ab", labels: tuple[str, ...] = ("nodule",), **options: Any) -> str:
@@ -95,3 +96,14 @@ def test_what_had_no_value_was_not_measured(tmp_path: Path) -> None:
     assert "the expected calibration error (10 bins" in text
     for absent in ("F1", "accuracy", "Youden", "McNemar"):
         assert absent not in text
+
+
+def test_each_training_of_a_model_on_several_data_sets_is_told() -> None:
+    runs = [
+        {"name": "m", "data_set": "x", "settings": {"backbone": "resnet18", "learning_rate": 0.001}},
+        {"name": "m", "data_set": "y", "settings": {"backbone": "resnet18", "learning_rate": 0.002}},
+        {"name": "n", "data_set": "x", "settings": {}},
+    ]
+    said = list(_models({"pretraining": None, "runs": runs}))
+    assert [text.split(":")[0] for text in said] == ["Model m on x", "Model m on y", "Model n"]
+    assert "learning rate 0.002" in said[1]

@@ -119,6 +119,9 @@ def test_one_run_has_intervals_and_no_comparison(tmp_path: Path) -> None:
     path = compare_runs([run / "predictions.csv"], tmp_path / "out", redraws=20)
     page = ReadPage(path.read_text())
     assert "comparisons" not in page.values
+    alone = pd.read_csv(tmp_path / "out" / "models.csv").query("metric == 'auc'")
+    assert alone[["model", "images", "redraws"]].to_numpy().tolist() == [["alone", 80, 20]]
+    assert alone[["value", "sd", "low", "high", "low_bca", "high_bca"]].notna().all(axis=None)
     assert len([row for row in page.values["models"] if row]) == 1
     assert pd.read_csv(tmp_path / "out" / "comparison.csv").empty
 
