@@ -226,7 +226,9 @@ def _verdict(row: Mapping[str, Any], family: int) -> str:
     on = "" if row["data_set"] in ("", MEAN) else f" on {row['data_set']}"
     if row["p_value"] is None:
         why = (
-            "it is not defined for both" if row["difference"] is None else "no redraw holds both classes of every label"
+            "at least one of them has no value"
+            if row["difference"] is None
+            else "no redraw holds both classes of every label"
         )
         return f"{a} and {b} cannot be compared by {metric_text(row['metric'])}{on}: {why}."
     level = row["q_value"] if family > 1 else row["p_value"]

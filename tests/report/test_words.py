@@ -119,7 +119,7 @@ def test_what_is_not_defined_is_said_to_be_so() -> None:
         summary(_numbers(models=[_MODEL, _MODEL | ends | {"model": "b", "value": None}], comparisons=[empty]))
     )
     assert "The AUC for nodule is 0.850 (95 % interval 0.820 to 0.880) for a and not defined for b." in text
-    assert "a and b cannot be compared by AUC: it is not defined for both." in text
+    assert "a and b cannot be compared by AUC: at least one of them has no value." in text
     no_redraw = " ".join(summary(_numbers(comparisons=[_PAIR | {"p_value": None, "q_value": None}])))
     assert "a and b cannot be compared by AUC: no redraw holds both classes of every label." in no_redraw
 
