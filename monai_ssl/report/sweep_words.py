@@ -133,7 +133,7 @@ def short_reason(text: str, folders: Sequence[str]) -> str:
         folders: that may occur in it, spaces and all.
 
     Example:
-        >>> short_reason("absent.pt is not in /home/jane doe/study/weights", ["/home/jane doe/study/weights"])
+        >>> short_reason("absent.pt is not in /people/jane doe/study/weights", ["/people/jane doe/study/weights"])
         'absent.pt is not in .../study/weights'
         >>> short_reason("failed: /scratch/jane/runs/a/fold_0: disk is full", [])
         'failed: .../a/fold_0: disk is full'

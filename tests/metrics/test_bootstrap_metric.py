@@ -180,4 +180,4 @@ def test_two_processes_equal_one(tmp_path):
     assert expected[0]["ci"] == expected[1]["ci"]
     assert expected[0]["ci_low"] != expected[1]["ci_low"]
     for rank in (0, 1):
-        assert torch.load(tmp_path / f"{rank}.pt", weights_only=False) == expected
+        assert torch.load(tmp_path / f"{rank}.pt", weights_only=True) == expected
